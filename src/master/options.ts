@@ -1,0 +1,28 @@
+import type { Logger } from "../lib/log.ts";
+
+/** How a master is started. */
+export interface MasterOptions {
+  /** Address to listen on; default `127.0.0.1`. */
+  readonly host: string;
+  /** 0 takes a free one; undefined turns HTTP and WebSocket off. */
+  readonly httpPort: number | undefined;
+  /** 0 takes a free one. */
+  readonly grpcPort: number;
+  /** Holds `master.db` and `logs/`; made when missing. */
+  readonly dataDir: string;
+  /** Silence after which a worker is lost. */
+  readonly workerTimeoutMs: number;
+  readonly log: Logger;
+}
+
+/** A master that runs. */
+export interface RunningMaster {
+  /** `http://127.0.0.1:8080`; undefined when HTTP is off. */
+  readonly httpUrl: string | undefined;
+  /** `127.0.0.1:50051`, for `--master`. */
+  readonly grpcAddress: string;
+  /** Rejects when the master had to stop by itself (a failed commit), with the reason. Resolves after `stop`. */
+  readonly stopped: Promise<void>;
+  /** Answers what is under way, then lets go of everything. Workers and their attempts go on. */
+  stop(): Promise<void>;
+}

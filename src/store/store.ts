@@ -1,0 +1,101 @@
+// Called by: master (writes), gateway (reads). May touch: model, lib, its own files. Never: decides, or changes a
+// thing that it was not given in a Batch.
+import type { ClusterEvent } from "../model/event.ts";
+import type { AttemptRef, TaskId, WorkerId } from "../model/ids.ts";
+import type { Attempt, Task, TaskStatus } from "../model/task.ts";
+import type { Worker } from "../model/worker.ts";
+
+/** Everything that one turn of the master's loop changed; committed whole or not at all. */
+export interface Batch {
+  /** New or changed, each once, as they are now. */
+  readonly tasks: readonly Task[];
+  readonly attempts: readonly Attempt[];
+  readonly workers: readonly Worker[];
+  readonly removedWorkers: readonly WorkerId[];
+  readonly events: readonly ClusterEvent[];
+  readonly submits: readonly IdempotentSubmit[];
+}
+
+/** A submit that came with an `Idempotency-Key`. */
+export interface IdempotentSubmit {
+  readonly key: string;
+  /** Of the request's content: the same key with another content is refused. */
+  readonly fingerprint: string;
+  readonly taskIds: readonly TaskId[];
+}
+
+/** What the master needs to go on after a restart. */
+export interface Snapshot {
+  /** Every task that has not ended, and every ended one that still has a live attempt; by `order`. */
+  readonly tasks: readonly Task[];
+  /** Every attempt without an end. */
+  readonly attempts: readonly Attempt[];
+  readonly workers: readonly Worker[];
+  /** The highest event `seq`, 0 when there is none. */
+  readonly lastSeq: number;
+  /** The highest task `order`, 0 when there is none. */
+  readonly lastOrder: number;
+}
+
+export interface TaskQuery {
+  readonly status?: TaskStatus;
+  readonly userId?: string;
+  readonly tag?: string;
+  readonly workerId?: string;
+  readonly name?: string;
+  /** 1 to 1000. */
+  readonly limit: number;
+  /** From the previous page. */
+  readonly cursor?: string;
+}
+
+export interface TaskPage {
+  /** Newest first. */
+  readonly tasks: readonly Task[];
+  /** How many match, over all pages. */
+  readonly total: number;
+  /** Null on the last page. */
+  readonly nextCursor: string | null;
+}
+
+/** Remembers tasks, attempts, workers and events. All calls are synchronous: a commit has happened when it returns. */
+export interface Store {
+  load(): Snapshot;
+  /** @throws CloudError unavailable when the disk is full or read-only: nothing of the batch is stored then. */
+  commit(batch: Batch): void;
+  task(id: TaskId): Task | undefined;
+  /** By `n`, from the first; empty for an unknown task. */
+  attempts(id: TaskId): readonly Attempt[];
+  /** The attempts of many tasks in one read, for pages. */
+  attemptsOf(ids: readonly TaskId[]): ReadonlyMap<TaskId, readonly Attempt[]>;
+  /** @throws CloudError invalid_argument for a cursor that is not one of ours. */
+  tasks(query: TaskQuery): TaskPage;
+  /** How many tasks are in each status. */
+  counts(): Readonly<Record<TaskStatus, number>>;
+  /** Events with a `seq` above `sinceSeq`, in order, at most `limit`. */
+  events(sinceSeq: number, limit: number): readonly ClusterEvent[];
+  submitOf(key: string): IdempotentSubmit | undefined;
+  close(): void;
+}
+
+/** Keeps what attempts print: one append-only byte string per attempt. */
+export interface LogStore {
+  /** 0 for an attempt that has printed nothing yet. */
+  length(ref: AttemptRef): number;
+  /**
+   * Appends the part of `bytes` that lies past the present length, when `offset` is not past it itself; so the same
+   * bytes may come twice and a gap is never made.
+   * @returns the length afterwards.
+   * @throws CloudError unavailable when the disk is full or read-only.
+   */
+  append(ref: AttemptRef, offset: number, bytes: Uint8Array): number;
+  /** Up to `most` bytes from `offset`; empty at the end. */
+  read(ref: AttemptRef, offset: number, most: number): Uint8Array;
+  /** The offset at which the last `lines` lines begin; an unfinished last line counts as one. */
+  tailOffset(ref: AttemptRef, lines: number): number;
+  /** The bytes are on the disk when it returns; called before an attempt's end is committed. */
+  sync(ref: AttemptRef): void;
+  /** Calls `onGrowth` after each append until the returned function is called. */
+  watch(ref: AttemptRef, onGrowth: () => void): () => void;
+  close(): void;
+}
