@@ -1,0 +1,80 @@
+import { createServer, type ServerHttp2Session } from "node:http2";
+import type { AddressInfo } from "node:net";
+import type { ConnectRouter } from "@connectrpc/connect";
+import { connectNodeAdapter } from "@connectrpc/connect-node";
+import type { Logger } from "../lib/log.ts";
+import { CloudError, messageOf } from "../model/error.ts";
+import { contextValuesOf } from "./sessions.ts";
+
+/** The largest message taken from a worker; a chunk of output is at most 512 KiB. */
+const MOST_MESSAGE_BYTES = 8 * 1024 * 1024;
+
+export interface GrpcOptions {
+  readonly host: string;
+  /** 0 takes a free one. */
+  readonly port: number;
+  readonly routes: (router: ConnectRouter) => void;
+  readonly log: Logger;
+}
+
+export interface RunningGrpc {
+  readonly port: number;
+  /** Waits until the streams that were ended have gone, a second at most, then closes what is left. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Serves gRPC over plain HTTP/2 on a port of its own: Bun.serve sends no trailers, which gRPC needs.
+ * @throws CloudError unavailable when the port is taken or the address is not ours.
+ */
+export async function serveGrpc(options: GrpcOptions): Promise<RunningGrpc> {
+  const { host, log } = options;
+  const connections = new Set<ServerHttp2Session>();
+  const server = createServer(
+    {},
+    connectNodeAdapter({
+      routes: options.routes,
+      readMaxBytes: MOST_MESSAGE_BYTES,
+      contextValues: (request) => contextValuesOf(request.socket?.remoteAddress),
+    }),
+  );
+  server.on("session", (connection) => {
+    connections.add(connection);
+    connection.on("close", () => connections.delete(connection));
+    // Bytes that are no HTTP/2 end their own connection and nobody else's.
+    connection.on("error", (error) => log.debug("connection failed", { error: messageOf(error) }));
+  });
+  server.on("sessionError", (error) => log.debug("connection failed", { error: messageOf(error) }));
+
+  await new Promise<void>((resolve, reject) => {
+    server.once("error", (error) => reject(listenError(error, host, options.port)));
+    server.listen(options.port, host, resolve);
+  });
+  server.on("error", (error) => log.warn("gRPC server", { error: messageOf(error) }));
+  const { port } = server.address() as AddressInfo;
+
+  return {
+    port,
+    stop: async () => {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      for (const connection of connections) connection.close();
+      const deadline = setTimeout(() => {
+        for (const connection of connections) connection.destroy();
+      }, 1000);
+      await closed;
+      clearTimeout(deadline);
+    },
+  };
+}
+
+function listenError(error: Error, host: string, port: number): CloudError {
+  const code = "code" in error ? error.code : undefined;
+  if (code === "EADDRINUSE") {
+    return new CloudError(
+      "unavailable",
+      `gRPC port ${port} on ${host} is in use.`,
+      "Choose another with --grpc-port (or GRPC_PORT), or stop what listens there.",
+    );
+  }
+  return new CloudError("unavailable", `Cannot listen for gRPC on ${host}:${port}: ${messageOf(error)}`);
+}
