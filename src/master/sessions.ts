@@ -86,7 +86,8 @@ export class Sessions {
   /** Called about once a second: pings, and declares dead or lost what has been silent for too long. */
   check(): void {
     for (const session of this.#sessions.values()) {
-      const dead = session.check();
+      // A closed one may linger until its connection notices.
+      const dead = session.closeReason === undefined ? session.check() : undefined;
       if (dead === undefined) continue;
       session.close(dead);
       this.#lose(session.hello.workerId, session.id, dead);
