@@ -42,7 +42,7 @@ export async function startMaster(options: MasterOptions): Promise<RunningMaster
 async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<RunningMaster> {
   const { host, log, workerTimeoutMs } = options;
   const now = Date.now;
-  const { store, logs } = openFolder(options.dataDir, cleanup);
+  const { store, logs } = openFolder(options, cleanup);
   const cluster = new Cluster(store.load(), now());
   const hub = new TelemetryHub({ now });
   for (const id of cluster.workers.keys()) hub.setActive(id, false, now());
@@ -122,11 +122,11 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
 }
 
 /** Opens what the master remembers, and keeps other masters out of the folder. */
-function openFolder(dataDir: string, cleanup: Cleanup): { store: Store; logs: LogStore } {
+function openFolder({ dataDir, log }: MasterOptions, cleanup: Cleanup): { store: Store; logs: LogStore } {
   const hint = "Choose another folder with --data-dir (or CLOUDAI_DATA_DIR).";
   let release: (() => void) | undefined;
   try {
-    mkdirSync(dataDir, { recursive: true });
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 });
     release = lockFolder(dataDir);
   } catch (error) {
     throw new CloudError("data_folder", `Cannot use the data folder ${dataDir}: ${messageOf(error)}`, hint);
@@ -135,9 +135,9 @@ function openFolder(dataDir: string, cleanup: Cleanup): { store: Store; logs: Lo
     throw new CloudError("data_folder", `Another master uses the data folder ${dataDir}.`, hint);
   }
   cleanup.add("data folder", release);
-  const store = openSqliteStore({ path: join(dataDir, "master.db") });
+  const store = openSqliteStore({ path: join(dataDir, "master.db"), log });
   cleanup.add("store", () => store.close());
-  const logs = openLogStore({ folder: join(dataDir, "logs") });
+  const logs = openLogStore({ folder: join(dataDir, "logs"), log });
   cleanup.add("logs", () => logs.close());
   return { store, logs };
 }

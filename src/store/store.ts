@@ -11,6 +11,7 @@ export interface Batch {
   readonly tasks: readonly Task[];
   readonly attempts: readonly Attempt[];
   readonly workers: readonly Worker[];
+  /** Taken out before `workers` are put in, so one that was removed and announced again is in both. */
   readonly removedWorkers: readonly WorkerId[];
   readonly events: readonly ClusterEvent[];
   readonly submits: readonly IdempotentSubmit[];
@@ -28,8 +29,9 @@ export interface IdempotentSubmit {
 export interface Snapshot {
   /** Every task that has not ended, and every ended one that still has a live attempt; by `order`. */
   readonly tasks: readonly Task[];
-  /** Every attempt without an end. */
+  /** Every attempt without an end; by task id and `n`. */
   readonly attempts: readonly Attempt[];
+  /** By id. */
   readonly workers: readonly Worker[];
   /** The highest event `seq`, 0 when there is none. */
   readonly lastSeq: number;
@@ -66,9 +68,9 @@ export interface Store {
   task(id: TaskId): Task | undefined;
   /** By `n`, from the first; empty for an unknown task. */
   attempts(id: TaskId): readonly Attempt[];
-  /** The attempts of many tasks in one read, for pages. */
+  /** The attempts of many tasks in one read, for pages; an entry for each id, empty for an unknown task. */
   attemptsOf(ids: readonly TaskId[]): ReadonlyMap<TaskId, readonly Attempt[]>;
-  /** @throws CloudError invalid_argument for a cursor that is not one of ours. */
+  /** @throws CloudError invalid_argument for a cursor that is not one of ours, and for a limit out of range. */
   tasks(query: TaskQuery): TaskPage;
   /** How many tasks are in each status. */
   counts(): Readonly<Record<TaskStatus, number>>;

@@ -1,0 +1,92 @@
+import type { ClusterEvent, EventType } from "../model/event.ts";
+import type { TaskId, WorkerId } from "../model/ids.ts";
+import type { Attempt, AttemptEnd, Task, TaskSpec, TaskState, TaskStatus } from "../model/task.ts";
+
+/** A row of `tasks` (as `t`) with its spec (`s`), in the words of the schema. */
+export interface TaskRow {
+  readonly position: number;
+  readonly id: TaskId;
+  readonly last_worker_id: WorkerId | null;
+  readonly created_at_ms: number;
+  readonly attempts: number;
+  readonly failures: number;
+  readonly losses: number;
+  readonly started_at_ms: number | null;
+  readonly state: string;
+  readonly spec: string;
+}
+
+/** Selects a `TaskRow`. */
+export const TASK_COLUMNS =
+  "t.position, t.id, t.last_worker_id, t.created_at_ms, t.attempts, t.failures, t.losses, t.started_at_ms, t.state, s.spec";
+
+export interface AttemptRow {
+  readonly task_id: TaskId;
+  readonly n: number;
+  readonly worker_id: WorkerId;
+  readonly assigned_at_ms: number;
+  readonly started_at_ms: number | null;
+  readonly ended: string | null;
+}
+
+/** Selects an `AttemptRow`. */
+export const ATTEMPT_COLUMNS = "task_id, n, worker_id, assigned_at_ms, started_at_ms, ended";
+
+export interface EventRow {
+  readonly seq: number;
+  readonly time_ms: number;
+  readonly type: EventType;
+  readonly task_id: TaskId | null;
+  readonly worker_id: WorkerId | null;
+  readonly details: string;
+}
+
+/** Selects an `EventRow`. */
+export const EVENT_COLUMNS = "seq, time_ms, type, task_id, worker_id, details";
+
+/** What an update and the totals need to know of the task as it was. */
+export interface FormerTask {
+  readonly status: TaskStatus;
+  readonly last_worker_id: WorkerId | null;
+}
+
+// Absent fields stay absent: what is read equals what was written, key by key.
+
+export function taskOf(row: TaskRow): Task {
+  const spec: TaskSpec = JSON.parse(row.spec);
+  const state: TaskState = JSON.parse(row.state);
+  return {
+    id: row.id,
+    order: row.position,
+    spec,
+    createdAtMs: row.created_at_ms,
+    state,
+    attempts: row.attempts,
+    failures: row.failures,
+    losses: row.losses,
+    ...(row.started_at_ms === null ? {} : { startedAtMs: row.started_at_ms }),
+    ...(row.last_worker_id === null ? {} : { lastWorkerId: row.last_worker_id }),
+  };
+}
+
+export function attemptOf(row: AttemptRow): Attempt {
+  const end: AttemptEnd | undefined = row.ended === null ? undefined : JSON.parse(row.ended);
+  return {
+    ref: { taskId: row.task_id, n: row.n },
+    workerId: row.worker_id,
+    assignedAtMs: row.assigned_at_ms,
+    ...(row.started_at_ms === null ? {} : { startedAtMs: row.started_at_ms }),
+    ...(end === undefined ? {} : { end }),
+  };
+}
+
+export function eventOf(row: EventRow): ClusterEvent {
+  return {
+    seq: row.seq,
+    timeMs: row.time_ms,
+    type: row.type,
+    ...(row.task_id === null ? {} : { taskId: row.task_id }),
+    ...(row.worker_id === null ? {} : { workerId: row.worker_id }),
+    details: JSON.parse(row.details),
+  };
+}

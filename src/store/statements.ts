@@ -1,0 +1,82 @@
+import type { Database } from "bun:sqlite";
+import {
+  ATTEMPT_COLUMNS,
+  type AttemptRow,
+  EVENT_COLUMNS,
+  type EventRow,
+  type FormerTask,
+  TASK_COLUMNS,
+  type TaskRow,
+} from "./rows.ts";
+
+type Value = string | number | null;
+
+export type Statements = ReturnType<typeof prepareStatements>;
+
+/** Every statement but those of the pages, compiled once. */
+export function prepareStatements(database: Database) {
+  return { ...reads(database), ...writes(database) };
+}
+
+function reads(database: Database) {
+  const task = `SELECT ${TASK_COLUMNS} FROM tasks t JOIN specs s ON s.position = t.position`;
+  const attempt = `SELECT ${ATTEMPT_COLUMNS} FROM attempts`;
+  return {
+    task: database.prepare<TaskRow, [string]>(`${task} WHERE t.id = ?`),
+    formerTask: database.prepare<FormerTask, [number]>(
+      "SELECT status, last_worker_id FROM tasks WHERE position = ?",
+    ),
+    // First the positions, over two small indexes; then their rows in that order.
+    liveTasks: database.prepare<TaskRow, []>(
+      `${task} WHERE t.position IN (
+         SELECT position FROM tasks WHERE status IN ('queued', 'running')
+         UNION SELECT live.position FROM attempts a JOIN tasks live ON live.id = a.task_id WHERE a.ended IS NULL
+       ) ORDER BY t.position`,
+    ),
+    lastOrder: database.prepare<{ last: number | null }, []>("SELECT MAX(position) AS last FROM tasks"),
+    attempts: database.prepare<AttemptRow, [string]>(`${attempt} WHERE task_id = ? ORDER BY n`),
+    attemptsOf: database.prepare<AttemptRow, [string]>(
+      `${attempt} WHERE task_id IN (SELECT value FROM json_each(?)) ORDER BY task_id, n`,
+    ),
+    liveAttempts: database.prepare<AttemptRow, []>(`${attempt} WHERE ended IS NULL ORDER BY task_id, n`),
+    workers: database.prepare<{ worker: string }, []>("SELECT worker FROM workers ORDER BY id"),
+    events: database.prepare<EventRow, [number, number]>(
+      `SELECT ${EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?`,
+    ),
+    lastSeq: database.prepare<{ last: number | null }, []>("SELECT MAX(seq) AS last FROM events"),
+    submit: database.prepare<{ fingerprint: string; task_ids: string }, [string]>(
+      "SELECT fingerprint, task_ids FROM submits WHERE key = ?",
+    ),
+  };
+}
+
+function writes(database: Database) {
+  const prepare = (sql: string) => database.prepare<unknown, Value[]>(sql);
+  const update = (columns: string) =>
+    prepare(
+      `UPDATE tasks SET ${columns} attempts = ?, failures = ?, losses = ?, started_at_ms = ?, state = ? WHERE position = ?`,
+    );
+  return {
+    begin: prepare("BEGIN IMMEDIATE"),
+    commit: prepare("COMMIT"),
+    rollback: prepare("ROLLBACK"),
+    insertTask: prepare(
+      `INSERT INTO tasks (position, id, status, user_id, tag, name, last_worker_id, created_at_ms, attempts, failures,
+         losses, started_at_ms, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+    ),
+    insertSpec: prepare("INSERT INTO specs (position, spec) VALUES (?, ?)"),
+    updateTask: update(""),
+    updateTaskStatus: update("status = ?,"),
+    updateTaskWorker: update("last_worker_id = ?,"),
+    updateTaskBoth: update("status = ?, last_worker_id = ?,"),
+    putAttempt: prepare(
+      `INSERT INTO attempts (${ATTEMPT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)
+       ON CONFLICT (task_id, n) DO UPDATE SET worker_id = excluded.worker_id, assigned_at_ms = excluded.assigned_at_ms,
+         started_at_ms = excluded.started_at_ms, ended = excluded.ended`,
+    ),
+    putWorker: prepare("INSERT OR REPLACE INTO workers (id, worker) VALUES (?, ?)"),
+    removeWorker: prepare("DELETE FROM workers WHERE id = ?"),
+    insertEvent: prepare(`INSERT INTO events (${EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`),
+    insertSubmit: prepare("INSERT INTO submits (key, fingerprint, task_ids) VALUES (?, ?, ?)"),
+  };
+}
