@@ -1,0 +1,112 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { attemptKey } from "../../src/model/ids.ts";
+import { CappedFile, Slots } from "../../src/worker/output.ts";
+import { startWorker } from "../../src/worker/worker.ts";
+import { waitFor } from "../support/wait.ts";
+import { type PeerMaster, Scene } from "./peer.ts";
+
+const MIB = 1024 * 1024;
+let scene: Scene;
+let peer: PeerMaster;
+
+beforeEach(async () => {
+  scene = new Scene();
+  peer = await scene.peer();
+});
+afterEach(() => scene.close());
+
+async function start(maxLogMib = 64): Promise<void> {
+  const worker = await startWorker(scene.options(peer.address, { maxLogMib }));
+  scene.onClose(() => worker.stop());
+  await waitFor(() => peer.connected, "the session");
+}
+
+test("large output arrives to the byte", async () => {
+  await start();
+  const bytes = new Uint8Array(5 * MIB + 17);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 31 + (i >> 9)) & 0xff;
+  await Bun.write(`${scene.folder}/input`, bytes);
+  const ref = peer.start(`cat ${scene.folder}/input`);
+  await peer.finished(ref);
+  expect(peer.logs.get(attemptKey(ref))?.equals(bytes)).toBe(true);
+});
+
+test("a master that fails, forgets and repeats itself still ends up with every byte once", async () => {
+  peer.onAppend = ({ attempt, offset }) => {
+    if (peer.appends % 5 === 2) throw new ConnectError("cannot be recorded now", Code.Unavailable);
+    const key = `${attempt?.taskId}#${attempt?.number}`;
+    const have = peer.logs.get(key);
+    // As after a crash that lost what was not on disk yet.
+    if (have !== undefined && Number(offset) > 0 && peer.appends % 5 === 4) {
+      const kept = have.length >> 1;
+      peer.logs.set(key, have.subarray(0, kept));
+      return kept;
+    }
+    return undefined;
+  };
+  await start();
+  const ref = peer.start("i=0; while [ $i -lt 40 ]; do i=$((i+1)); echo line $i; sleep 0.01; done");
+  await peer.finished(ref);
+  expect(peer.log(ref)).toBe(Array.from({ length: 40 }, (_, i) => `line ${i + 1}\n`).join(""));
+});
+
+test("output beyond the limit is cut off with a mark", async () => {
+  await start(1);
+  const ref = peer.start("head -c 3000000 /dev/zero | tr '\\0' x");
+  await peer.finished(ref);
+  expect(peer.log(ref)).toBe(`${"x".repeat(MIB)}\n[output truncated at 1 MiB]\n`);
+});
+
+test("output that just fits has no mark", async () => {
+  await start(1);
+  const ref = peer.start(`head -c ${MIB} /dev/zero | tr '\\0' x`);
+  await peer.finished(ref);
+  expect(peer.log(ref)).toBe("x".repeat(MIB));
+});
+
+test("output that the master does not want is not sent, and the end is reported", async () => {
+  peer.unwanted = true;
+  await start();
+  const ref = peer.start("for i in 1 2 3 4 5; do echo $i; sleep 0.05; done");
+  await peer.finished(ref);
+  expect(peer.appends).toBe(1);
+});
+
+test("one attempt's flood does not hold up another's line", async () => {
+  await start();
+  const flood = peer.start("head -c 60000000 /dev/zero | tr '\\0' x");
+  await waitFor(() => peer.log(flood).length > 0, "the flood");
+  const line = peer.start("echo here I am");
+  await peer.finished(line);
+  expect(peer.said(flood)).toEqual(["started"]);
+  expect(peer.log(line)).toBe("here I am\n");
+});
+
+test("a capped file reads the same from every offset", async () => {
+  const path = `${scene.folder}/file`;
+  const file = new CappedFile(path, MIB);
+  expect(await file.length()).toEqual({ length: 0, final: false });
+  await Bun.write(path, `${"a".repeat(MIB - 1)}bcd`);
+  const mark = "\n[output truncated at 1 MiB]\n";
+  expect(await file.length()).toEqual({ length: MIB + mark.length, final: true });
+  const from = async (offset: number) => Buffer.from(await file.read(offset, 4 * MIB)).toString();
+  expect(await from(MIB - 3)).toBe("aab");
+  expect(await from(MIB)).toBe(mark);
+  expect(await from(MIB + 5)).toBe(mark.slice(5));
+});
+
+test("slots are given in the order of asking, and given back by what fails", async () => {
+  const slots = new Slots(1);
+  const order: number[] = [];
+  const uses = [1, 2, 3].map((n) =>
+    slots.use(async () => {
+      await Promise.resolve();
+      order.push(n);
+      if (n === 2) throw new Error("no");
+    }),
+  );
+  const results = await Promise.allSettled(uses);
+  expect(order).toEqual([1, 2, 3]);
+  expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+});
