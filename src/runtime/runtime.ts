@@ -41,7 +41,7 @@ export interface RuntimeAttempt {
   wait(): Promise<AttemptExit>;
   /** SIGTERM to all of it, SIGKILL after `graceMs`. May be called again and at any time; resolves when it has ended. */
   stop(cause: StopCause, graceMs: number): Promise<void>;
-  /** Undefined when it has ended, or the host does not tell. */
+  /** As of a moment ago; undefined when it has ended, or the host does not tell (yet). */
   usage(): Promise<Usage | undefined>;
   /** Removes everything it left: container, folder, output. Only after its end. */
   release(): Promise<void>;

@@ -1,0 +1,207 @@
+// Reads /proc: which processes belong to an attempt and what they use. On a host without it (macOS) an attempt is its
+// process group, usage is unknown and memory is not limited.
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { KEY_VARIABLE } from "./environment.ts";
+
+export const HAS_PROC = existsSync("/proc/self/stat");
+
+/** How old a table of all processes may be before it is read again: long enough for one heartbeat to share it. */
+const TABLE_LIFE_MS = 250;
+
+/** One process, from `/proc/<pid>/stat` (proc(5)). */
+interface ProcessStat {
+  readonly pid: number;
+  readonly parent: number;
+  readonly session: number;
+  /** False for one that has ended and only waits to be noticed by its parent. */
+  readonly alive: boolean;
+  /** Clock ticks since the boot; with the pid it is one process for certain. */
+  readonly startTicks: number;
+  /** Its own and that of the children it has waited for. */
+  readonly cpuTicks: number;
+  readonly residentPages: number;
+}
+
+/** Undefined when there is no such process. */
+export function readStat(pid: number): ProcessStat | undefined {
+  const text = readGone(`/proc/${pid}/stat`);
+  if (text === undefined) return undefined;
+  // The name before the last parenthesis may hold anything; the fields after it count from the third.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const field = (number: number) => Number(fields[number - 3]);
+  return {
+    pid,
+    parent: field(4),
+    session: field(6),
+    alive: fields[0] !== "Z" && fields[0] !== "X",
+    startTicks: field(22),
+    cpuTicks: field(14) + field(15) + field(16) + field(17),
+    residentPages: field(24),
+  };
+}
+
+/**
+ * The living processes of an attempt, as targets for `kill`: those in the session that `leader` opened (when it is
+ * given), and those that carry the attempt's key in their environment because they left it (`setsid`, a daemon).
+ * One that left the session AND cleared its environment is not found.
+ *
+ * Reading every environment costs milliseconds on a busy host, too much after each `true`. With `young`, only processes
+ * with a pid above the leader's are looked at, which holds as long as pids have not wrapped around since its start.
+ */
+export function livingOf(key: string, leader: number | undefined, young: boolean): number[] {
+  if (!HAS_PROC) return leader !== undefined && canSignal(-leader) ? [-leader] : [];
+  const least = young && leader !== undefined && lastPid() >= leader ? leader : 0;
+  return allPids().filter((pid) => {
+    if (pid < least) return false;
+    const stat = readStat(pid);
+    return stat?.alive === true && (stat.session === leader || keyOf(pid) === key);
+  });
+}
+
+/** Sends a signal to each of `livingOf`; one that has ended meanwhile is no error. */
+export function signalAll(targets: readonly number[], signal: NodeJS.Signals): void {
+  for (const target of targets) canSignal(target, signal);
+}
+
+/** Session leaders by the key of their attempt, the oldest first. One pass over the host. */
+export function leadersByKey(): Map<string, ProcessStat[]> {
+  const leaders = new Map<string, ProcessStat[]>();
+  for (const pid of HAS_PROC ? allPids() : []) {
+    const stat = readStat(pid);
+    const key = stat?.alive && stat.session === pid ? keyOf(pid) : undefined;
+    if (stat !== undefined && key !== undefined) leaders.set(key, [...(leaders.get(key) ?? []), stat]);
+  }
+  for (const list of leaders.values()) list.sort((a, b) => a.startTicks - b.startTicks);
+  return leaders;
+}
+
+/** Whether the process lives and is not a later one with the same pid. */
+export function isAlive(pid: number, startTicks: number | undefined): boolean {
+  if (!HAS_PROC) return canSignal(pid);
+  const stat = readStat(pid);
+  return stat?.alive === true && stat.startTicks === startTicks;
+}
+
+/** False when there is nobody. Somebody else's process (EPERM) is somebody. */
+export function canSignal(target: number, signal: NodeJS.Signals | 0 = 0): boolean {
+  try {
+    process.kill(target, signal);
+    return true;
+  } catch (error) {
+    return !(error instanceof Error && "code" in error && error.code === "ESRCH");
+  }
+}
+
+/** What the processes of a session use together. */
+export interface SessionUsage {
+  readonly pids: readonly number[];
+  readonly cpuSeconds: number;
+  /** Resident; pages that several of them share are counted for each. */
+  readonly memoryMib: number;
+}
+
+/** All processes of the host, read once for all who ask within a moment. */
+export class ProcessTable {
+  readonly #clock = HAS_PROC ? readAuxiliary() : undefined;
+  #processes = new Map<number, ProcessStat>();
+  #readAtMs = Number.NEGATIVE_INFINITY;
+
+  /** Of everything in the session and all its descendants; undefined when there is nothing or the host does not tell. */
+  usageOf(leader: number): SessionUsage | undefined {
+    if (this.#clock === undefined) return undefined;
+    this.#refresh();
+    const { ticksPerSecond, pageBytes } = this.#clock;
+    const belongs = new Map<number, boolean>();
+    const members = [...this.#processes.values()].filter((one) => this.#isMember(one, leader, belongs));
+    if (members.length === 0) return undefined;
+    const sum = (what: (stat: ProcessStat) => number) => members.reduce((total, one) => total + what(one), 0);
+    return {
+      pids: members.map((one) => one.pid),
+      cpuSeconds: sum((one) => one.cpuTicks) / ticksPerSecond,
+      memoryMib: (sum((one) => one.residentPages) * pageBytes) / 2 ** 20,
+    };
+  }
+
+  #isMember(stat: ProcessStat, leader: number, known: Map<number, boolean>): boolean {
+    if (stat.session === leader) return true;
+    const before = known.get(stat.pid);
+    if (before !== undefined) return before;
+    known.set(stat.pid, false);
+    const parent = this.#processes.get(stat.parent);
+    const member = parent !== undefined && this.#isMember(parent, leader, known);
+    known.set(stat.pid, member);
+    return member;
+  }
+
+  #refresh(): void {
+    const now = performance.now();
+    if (now - this.#readAtMs < TABLE_LIFE_MS) return;
+    this.#readAtMs = now;
+    this.#processes = new Map(
+      allPids().flatMap((pid) => {
+        const stat = readStat(pid);
+        return stat?.alive ? [[pid, stat]] : [];
+      }),
+    );
+  }
+}
+
+/**
+ * Memory that would be free without these processes, in MiB: shared pages are split among those who share them, and
+ * mapped files, which the kernel can drop at any time, do not count. Much dearer than resident memory.
+ */
+export function ownMemoryMib(pids: readonly number[]): number {
+  let kib = 0;
+  for (const pid of pids) {
+    const text = readGone(`/proc/${pid}/smaps_rollup`) ?? "";
+    const field = (name: string) =>
+      Number(new RegExp(`^${name}:\\s+(\\d+) kB`, "m").exec(text)?.[1] ?? Number.NaN);
+    const own = field("Pss_Anon") + field("Pss_Shmem");
+    kib += Number.isNaN(own) ? field("Pss") || 0 : own;
+  }
+  return kib / 1024;
+}
+
+function allPids(): number[] {
+  return readdirSync("/proc")
+    .map(Number)
+    .filter((pid) => pid > 0);
+}
+
+/** The pid that was given out last: the final field of `/proc/loadavg`. */
+function lastPid(): number {
+  const text = readGone("/proc/loadavg") ?? "";
+  return Number(text.slice(text.lastIndexOf(" ") + 1));
+}
+
+/** The attempt that a process was started by; undefined for none and for a process of another user. */
+function keyOf(pid: number): string | undefined {
+  const text = `\0${readGone(`/proc/${pid}/environ`) ?? ""}`;
+  const start = text.indexOf(`\0${KEY_VARIABLE}=`);
+  if (start < 0) return undefined;
+  const from = start + KEY_VARIABLE.length + 2;
+  const end = text.indexOf("\0", from);
+  return text.slice(from, end < 0 ? undefined : end);
+}
+
+/** A file of a process that may end, or turn out to be another user's, at any moment. */
+function readGone(path: string): string | undefined {
+  try {
+    return readFileSync(path, "latin1");
+  } catch (error) {
+    const code = error instanceof Error && "code" in error ? error.code : undefined;
+    if (code === "ENOENT" || code === "ESRCH" || code === "EACCES" || code === "EPERM") return undefined;
+    throw error;
+  }
+}
+
+/** Page size and clock tick from the auxiliary vector (getauxval(3)): pairs of 64-bit words, AT_PAGESZ 6, AT_CLKTCK 17. */
+function readAuxiliary(): { pageBytes: number; ticksPerSecond: number } {
+  const bytes = readFileSync("/proc/self/auxv");
+  const words = new BigUint64Array(new Uint8Array(bytes).buffer);
+  const value = (type: bigint, otherwise: number) => {
+    const at = words.findIndex((word, index) => index % 2 === 0 && word === type);
+    return at < 0 ? otherwise : Number(words[at + 1]);
+  };
+  return { pageBytes: value(6n, 4096), ticksPerSecond: value(17n, 100) };
+}

@@ -1,0 +1,148 @@
+import type { Logger } from "../lib/log.ts";
+import { sleep } from "../lib/retry.ts";
+import { attemptKey } from "../model/ids.ts";
+import type { AttemptExit } from "../model/task.ts";
+import { never, recordExit } from "./ended.ts";
+import { exitOf } from "./exit.ts";
+import type { AttemptFolder } from "./folder.ts";
+import { livingOf, type ProcessTable, type SessionUsage, signalAll } from "./proc.ts";
+import type { AttemptOrder, RuntimeAttempt, StopCause, Usage } from "./runtime.ts";
+import { StopRequest } from "./stop.ts";
+
+/** The shell that leads an attempt's session. */
+export interface Leader {
+  /** Undefined when it had ended before this life of the worker. */
+  readonly pid: number | undefined;
+  /** Resolves when it has ended, with the command's exit code (128 + n when signal n killed the shell) if we are told. */
+  readonly gone: Promise<number | undefined>;
+  /** Our own child; a recovered one is not. */
+  readonly ours: boolean;
+}
+
+/** What an attempt shares with its runtime. */
+export interface ProcessContext {
+  readonly table: ProcessTable;
+  readonly log: Logger;
+  /** Aborts when the runtime is closed: from then on the attempt is left alone. */
+  readonly closing: AbortSignal;
+  readonly onEnd: () => void;
+}
+
+/** What the command has left running gets this long between SIGTERM and SIGKILL. */
+const LEFTOVER_GRACE_MS = 1000;
+/** An attempt that ran no longer than this is swept by young pids only: they do not wrap around so fast. */
+const SHORT_MS = 5000;
+/** Between looks at what still lives: the first and the longest. */
+const FIRST_LOOK_MS = 5;
+const LONGEST_LOOK_MS = 100;
+
+/** A command that runs, or whose remains are being cleared. */
+export class ProcessAttempt implements RuntimeAttempt {
+  readonly outputPath: string;
+  readonly #key: string;
+  readonly #stop: StopRequest;
+  readonly #exit: Promise<AttemptExit>;
+  #leaderGone = false;
+  #ended = false;
+  #killAtMs = Number.POSITIVE_INFINITY;
+  #clearing: Promise<void> | undefined;
+  #cpuSeconds = 0;
+
+  constructor(
+    readonly order: AttemptOrder,
+    private readonly folder: AttemptFolder,
+    readonly startedAtMs: number,
+    private readonly leader: Leader,
+    private readonly context: ProcessContext,
+  ) {
+    this.outputPath = folder.outputPath;
+    this.#key = attemptKey(order.ref);
+    this.#stop = new StopRequest(order, folder, context.log);
+    this.#exit = this.#run();
+    if (this.#stop.asked !== undefined) this.#clear(this.#stop.asked.killAtMs);
+  }
+
+  wait(): Promise<AttemptExit> {
+    return this.#exit;
+  }
+
+  async stop(cause: StopCause, graceMs: number): Promise<void> {
+    this.#askToStop(cause, graceMs);
+    await this.#exit;
+  }
+
+  /** SIGKILL at once, with this reason. */
+  killFor(cause: StopCause, reason: string): void {
+    this.#askToStop(cause, 0, reason);
+  }
+
+  async usage(): Promise<Usage | undefined> {
+    const usage = this.sessionUsage();
+    if (usage === undefined) return undefined;
+    // What an orphan had used is lost when it ends, and the figure must not run backwards.
+    this.#cpuSeconds = Math.max(this.#cpuSeconds, usage.cpuSeconds);
+    return { cpuSeconds: this.#cpuSeconds, memoryMib: usage.memoryMib };
+  }
+
+  sessionUsage(): SessionUsage | undefined {
+    if (this.#leaderGone || this.leader.pid === undefined) return undefined;
+    return this.context.table.usageOf(this.leader.pid);
+  }
+
+  async release(): Promise<void> {
+    await this.folder.remove();
+  }
+
+  #askToStop(cause: StopCause, graceMs: number, reason?: string): void {
+    if (this.#ended) return;
+    // Once the command has ended by itself, only its remains are left to be stopped.
+    if (this.#leaderGone) this.#clear(Date.now() + graceMs);
+    else this.#clear(this.#stop.ask(cause, graceMs, reason).killAtMs);
+  }
+
+  async #run(): Promise<AttemptExit> {
+    const exitCode = await this.leader.gone;
+    if (this.context.closing.aborted) return never();
+    this.#leaderGone = true;
+    const goneAtMs = Date.now();
+    if (this.#living(this.leader.ours && goneAtMs - this.startedAtMs < SHORT_MS).length > 0) {
+      this.#clear(goneAtMs + LEFTOVER_GRACE_MS);
+    }
+    await this.#clearing;
+    if (this.context.closing.aborted) return never();
+    const code = this.folder.readCode();
+    const exit = exitOf(this.order, {
+      startedAtMs: this.startedAtMs,
+      finishedAtMs: this.leader.ours ? goneAtMs : Math.max(code?.atMs ?? goneAtMs, this.startedAtMs),
+      exitCode: code?.exitCode ?? exitCode,
+      stop: this.#stop.asked,
+      outOfMemory: false,
+    });
+    const recorded = await recordExit(this.folder, exit, this.context.log, this.context.closing);
+    this.#ended = true;
+    this.context.onEnd();
+    return recorded;
+  }
+
+  /** Ends everything that lives: SIGTERM now, SIGKILL from `killAtMs` on, until nothing does. */
+  #clear(killAtMs: number): void {
+    this.#killAtMs = Math.min(this.#killAtMs, killAtMs);
+    this.#clearing ??= this.#clearAll();
+  }
+
+  async #clearAll(): Promise<void> {
+    let living = this.#living(false);
+    if (Date.now() < this.#killAtMs) signalAll(living, "SIGTERM");
+    for (let lookMs = FIRST_LOOK_MS; living.length > 0; lookMs = Math.min(lookMs * 2, LONGEST_LOOK_MS)) {
+      const leftMs = this.#killAtMs - Date.now();
+      if (leftMs <= 0) signalAll(living, "SIGKILL");
+      await sleep(leftMs > 0 ? Math.min(lookMs, leftMs) : lookMs, this.context.closing);
+      if (this.context.closing.aborted) return;
+      living = this.#living(false);
+    }
+  }
+
+  #living(young: boolean): number[] {
+    return livingOf(this.#key, this.leader.pid, young);
+  }
+}

@@ -1,0 +1,185 @@
+import { closeSync, openSync } from "node:fs";
+import { uptime } from "node:os";
+import type { Logger } from "../lib/log.ts";
+import { sleep } from "../lib/retry.ts";
+import { formatMib } from "../lib/units.ts";
+import { CloudError, messageOf } from "../model/error.ts";
+import { attemptKey } from "../model/ids.ts";
+import { endedAttempt } from "./ended.ts";
+import { processEnvironment } from "./environment.ts";
+import { AttemptFolder, listAttempts, openAttempts, type Started } from "./folder.ts";
+import { canSignal, HAS_PROC, isAlive, leadersByKey, ownMemoryMib, ProcessTable } from "./proc.ts";
+import { type Leader, ProcessAttempt } from "./process-attempt.ts";
+import type { AttemptOrder, Runtime, RuntimeAttempt } from "./runtime.ts";
+
+export interface ProcessRuntimeOptions {
+  /** Holds `attempts/`; made when missing. */
+  readonly dataDir: string;
+  readonly log: Logger;
+}
+
+/**
+ * The shell around a command, which leaves its exit code behind even when the worker is gone. It outlives a SIGTERM to
+ * the whole session by a handler that does nothing: a handler, unlike "ignore", is not inherited, so the command meets
+ * the signal as usual. It keeps its own words (`Killed`, `Terminated`) out of the output. The command gets a shell of
+ * its own for about 1 ms; a mere subshell would be cheaper, but there `$$` would name this shell instead.
+ */
+const SHELL = `trap : HUP INT QUIT TERM
+exec 3>&2 2>/dev/null
+(exec /bin/sh -c "$1" 2>&3 3>&-)
+code=$?
+echo $code >"$2"
+exit $code`;
+
+/** How often a recovered process, which is not our child, is looked at. */
+const POLL_MS = 100;
+/** How often memory limits are enforced. A faster hog is over its limit for as long. */
+const MEMORY_CHECK_MS = 1000;
+
+/**
+ * Runs attempts as plain processes of this host: each in its own session and folder, with its output going to a file
+ * directly, so that it goes on while the worker is restarted or dies, and is adopted afterwards.
+ * CPU and GPU are given out but not enforced; memory is, within about a second, where there is a `/proc`.
+ * @throws CloudError data_folder when `dataDir` cannot be written to.
+ */
+export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
+  return new ProcessRuntime(options);
+}
+
+class ProcessRuntime implements Runtime {
+  readonly name = "process";
+  readonly #attemptsPath: string;
+  readonly #log: Logger;
+  readonly #table = new ProcessTable();
+  readonly #running = new Set<ProcessAttempt>();
+  readonly #children = new Set<Bun.Subprocess>();
+  readonly #closing = new AbortController();
+  #memoryTimer: ReturnType<typeof setInterval> | undefined;
+
+  constructor({ dataDir, log }: ProcessRuntimeOptions) {
+    this.#attemptsPath = openAttempts(dataDir);
+    this.#log = log;
+  }
+
+  async start(order: AttemptOrder): Promise<RuntimeAttempt> {
+    const { command } = order;
+    if (command === undefined) {
+      throw new CloudError("invalid_argument", "command is missing; a task without docker_image needs one.");
+    }
+    const folder = AttemptFolder.create(this.#attemptsPath, order);
+    try {
+      const startedAtMs = Date.now();
+      const child = spawn(folder, command, order);
+      try {
+        folder.writeStarted({ startedAtMs, pid: child.pid });
+      } catch (error) {
+        canSignal(-child.pid, "SIGKILL");
+        throw error;
+      }
+      this.#children.add(child);
+      const gone = child.exited.finally(() => this.#children.delete(child));
+      return this.#watch(folder, order, startedAtMs, { pid: child.pid, gone, ours: true });
+    } catch (error) {
+      folder.removeNow();
+      throw new CloudError("unavailable", `/bin/sh cannot be started: ${messageOf(error)}.`);
+    }
+  }
+
+  async recover(): Promise<readonly RuntimeAttempt[]> {
+    const leaders = leadersByKey();
+    const attempts: RuntimeAttempt[] = [];
+    for (const { folder, order } of listAttempts(this.#attemptsPath, "process")) {
+      const exit = folder.readExit();
+      const started = folder.readStarted();
+      const found = HAS_PROC ? leaders.get(attemptKey(order.ref)) : findByPid(started);
+      // A daemon of the attempt may lead a session too: the oldest leader is the shell, unless its pid is known.
+      const leader = found?.find(({ pid }) => started?.pid === undefined || started.pid === pid);
+      if (exit !== undefined) {
+        attempts.push(endedAttempt(order, folder, exit, () => folder.remove()));
+      } else if (leader === undefined && started === undefined && folder.readCode() === undefined) {
+        folder.removeNow();
+      } else {
+        const startedAtMs = started?.startedAtMs ?? Date.now();
+        attempts.push(this.#watch(folder, order, startedAtMs, this.#adopt(leader)));
+      }
+    }
+    return attempts;
+  }
+
+  async close(): Promise<void> {
+    this.#closing.abort();
+    clearInterval(this.#memoryTimer);
+    for (const child of this.#children) child.unref();
+  }
+
+  #adopt(found: { pid: number; startTicks?: number } | undefined): Leader {
+    if (found === undefined) return { pid: undefined, gone: Promise.resolve(undefined), ours: false };
+    const untilGone = async () => {
+      while (isAlive(found.pid, found.startTicks)) {
+        await sleep(POLL_MS, this.#closing.signal);
+        if (this.#closing.signal.aborted) break;
+      }
+      return undefined;
+    };
+    return { pid: found.pid, gone: untilGone(), ours: false };
+  }
+
+  #watch(folder: AttemptFolder, order: AttemptOrder, startedAtMs: number, leader: Leader): ProcessAttempt {
+    const attempt = new ProcessAttempt(order, folder, startedAtMs, leader, {
+      table: this.#table,
+      log: this.#log.with({ task: order.ref.taskId, attempt: order.ref.n }),
+      closing: this.#closing.signal,
+      onEnd: () => {
+        this.#running.delete(attempt);
+        if (this.#running.size === 0) clearInterval(this.#memoryTimer);
+        if (this.#running.size === 0) this.#memoryTimer = undefined;
+      },
+    });
+    this.#running.add(attempt);
+    if (HAS_PROC && this.#memoryTimer === undefined) {
+      this.#memoryTimer = setInterval(() => this.#enforceMemory(), MEMORY_CHECK_MS);
+      this.#memoryTimer.unref();
+    }
+    return attempt;
+  }
+
+  /** Resident memory counts shared pages once per process, so whoever seems over its limit is measured exactly. */
+  #enforceMemory(): void {
+    for (const attempt of this.#running) {
+      const limit = attempt.order.resources.memoryMib;
+      const usage = attempt.sessionUsage();
+      if (limit === 0 || usage === undefined || usage.memoryMib <= limit) continue;
+      const used = ownMemoryMib(usage.pids);
+      if (used > limit) {
+        attempt.killFor(
+          "out_of_memory",
+          `over its memory limit: used ${formatMib(used)} of ${formatMib(limit)}`,
+        );
+      }
+    }
+  }
+}
+
+function spawn(folder: AttemptFolder, command: string, order: AttemptOrder): Bun.Subprocess {
+  const output = openSync(folder.outputPath, "a");
+  try {
+    return Bun.spawn({
+      cmd: ["/bin/sh", "-c", SHELL, "sh", command, folder.codePath],
+      cwd: folder.workPath,
+      env: processEnvironment(order, folder.outputFilesPath),
+      stdin: "ignore",
+      stdout: output,
+      stderr: output,
+      detached: true,
+    });
+  } finally {
+    closeSync(output);
+  }
+}
+
+/** Without `/proc` a pid is all there is; it is believed as long as the host has not been restarted since. */
+function findByPid(started: Started | undefined): { pid: number; startTicks?: number }[] {
+  if (started?.pid === undefined || !canSignal(started.pid)) return [];
+  const bootedAtMs = Date.now() - uptime() * 1000;
+  return bootedAtMs < started.startedAtMs ? [{ pid: started.pid }] : [];
+}

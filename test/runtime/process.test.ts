@@ -1,0 +1,100 @@
+import { afterEach, beforeEach, expect, test } from "bun:test";
+import { existsSync } from "node:fs";
+import { attemptKey } from "../../src/model/ids.ts";
+import { livingOf } from "../../src/runtime/proc.ts";
+import { runtimeContract } from "../contract/runtime.ts";
+import { Bench, type RuntimeUnderTest, readOutput } from "../contract/runtime-bench.ts";
+import { processesOf } from "../support/leftovers.ts";
+import { waitFor } from "../support/wait.ts";
+
+const subject: RuntimeUnderTest = {
+  place: { name: "process" },
+  order: {},
+  // Longer than an argument may be.
+  unstartable: { command: `: ${"x".repeat(3_000_000)}` },
+  leftovers: async (dataDir) => (await processesOf(dataDir)).map(({ pid, command }) => `${pid} ${command}`),
+  isRunning: async (dataDir) => (await processesOf(dataDir)).length > 0,
+};
+
+runtimeContract(subject);
+
+let bench: Bench;
+beforeEach(() => {
+  bench = new Bench(subject);
+});
+afterEach(() => bench.clear());
+
+test("a plain process needs a command", async () => {
+  const runtime = await bench.open();
+  expect(runtime.start(bench.order(undefined))).rejects.toMatchObject({ code: "invalid_argument" });
+  expect(bench.folders()).toEqual([]);
+});
+
+test("passes what a command needs of the worker's environment, and none of its settings and secrets", async () => {
+  process.env.CLOUDAI_TEST_SECRET = process.env.SOME_TOKEN = "secret";
+  try {
+    const attempt = await (await bench.open()).start(bench.order("env"));
+    await attempt.wait();
+    expect(readOutput(attempt)).not.toContain("secret");
+    expect(readOutput(attempt)).toMatch(/^PATH=\/./m);
+    expect(readOutput(attempt)).toMatch(/^HOME=\/./m);
+  } finally {
+    delete process.env.CLOUDAI_TEST_SECRET;
+    delete process.env.SOME_TOKEN;
+  }
+});
+
+test("shows an attempt its own GPUs only, whatever it asks for", async () => {
+  const order = bench.order('echo "$CUDA_VISIBLE_DEVICES"', {
+    resources: { cpuMillis: 1000, memoryMib: 64, storageMib: 0, gpuMillis: 2000 },
+    gpus: [1, 3],
+    env: { CUDA_VISIBLE_DEVICES: "0" },
+  });
+  const attempt = await (await bench.open()).start(order);
+  await attempt.wait();
+  expect(readOutput(attempt)).toBe("1,3\n");
+});
+
+test("works in a folder of its own, which goes with it", async () => {
+  const attempt = await (await bench.open()).start(bench.order("pwd; echo data >file; cat file"));
+  await attempt.wait();
+  const [folder = "", data] = readOutput(attempt).split("\n");
+  expect(folder).toStartWith(bench.dataDir);
+  expect(data).toBe("data");
+  await attempt.release();
+  expect(existsSync(folder)).toBe(false);
+});
+
+test("gives $$ the meaning it has in any shell", async () => {
+  const attempt = await (await bench.open()).start(bench.order("trap 'exit 9' TERM; kill $$; sleep 1000"));
+  expect(await attempt.wait()).toMatchObject({ exitCode: 9 });
+});
+
+test("says so when everything was killed from outside while the worker was away", async () => {
+  const order = bench.order("echo ready; exec sleep 1000");
+  const first = await bench.open();
+  const before = await first.start(order);
+  await waitFor(() => readOutput(before).includes("ready"), "it to be ready");
+  await first.close();
+  for (const pid of livingOf(attemptKey(order.ref), undefined, false)) process.kill(pid, "SIGKILL");
+  await waitFor(async () => (await bench.leftovers()).length === 0, "all to be gone");
+  const [attempt] = await (await bench.open()).recover();
+  const exit = await attempt?.wait();
+  expect(exit?.exitCode).toBeUndefined();
+  expect(exit?.reason).toBe(
+    "it left no exit code: the host was restarted or its processes were killed from outside",
+  );
+});
+
+test("ends the children of an attempt whose shell was killed from outside while the worker was away", async () => {
+  const order = bench.order("setsid sleep 1000 & echo ready; exec sleep 1000");
+  const first = await bench.open();
+  const before = await first.start(order);
+  await waitFor(() => readOutput(before).includes("ready"), "it to be ready");
+  await first.close();
+  const shell = (await processesOf(bench.dataDir)).find(({ command }) => command.includes("trap :"));
+  process.kill(shell?.pid ?? 0, "SIGKILL");
+  const [attempt] = await (await bench.open()).recover();
+  expect((await attempt?.wait())?.exitCode).toBeUndefined();
+  expect(await bench.leftovers()).toEqual([]);
+});
