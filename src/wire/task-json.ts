@@ -1,0 +1,122 @@
+// Tasks, attempts and events as the outside sees them.
+import type { ClusterEvent } from "../model/event.ts";
+import { type Attempt, isEnded, statusOf, type Task } from "../model/task.ts";
+import type { AttemptJson, EventJson, TaskDetailJson, TaskJson, WhyJson } from "./json.ts";
+import { coresOf, seconds, secondsOrNull } from "./units.ts";
+
+export function taskTo(task: Task): TaskJson {
+  return { ...taskFactsTo(task), attempts: task.attempts };
+}
+
+function taskFactsTo({ id, spec, state, createdAtMs, startedAtMs, lastWorkerId }: Task) {
+  const ended = isEnded(state) ? state : undefined;
+  return {
+    task_id: id,
+    docker_image: spec.image ?? "",
+    command: spec.command ?? "",
+    status: statusOf(state),
+    user_id: spec.userId,
+    cpu_required: coresOf(spec.resources.cpuMillis),
+    memory_required: spec.resources.memoryMib,
+    gpu_required: coresOf(spec.resources.gpuMillis),
+    storage_required: spec.resources.storageMib,
+    tag: spec.tag,
+    k_value: spec.kValue,
+    created_at: seconds(createdAtMs),
+    name: spec.name,
+    priority: spec.priority,
+    worker_id: lastWorkerId ?? null,
+    started_at: secondsOrNull(startedAtMs),
+    finished_at: secondsOrNull(ended?.finishedAtMs),
+    exit_code: ended?.exitCode ?? null,
+    reason: ended?.reason ?? (state.kind === "queued" ? (state.reason ?? "") : ""),
+  };
+}
+
+export interface TaskDetailParts {
+  /** From the first. */
+  readonly attempts: readonly Attempt[];
+  /** What its last attempt printed last; only asked for once the task has ended. */
+  readonly logs: { readonly text: string; readonly truncated: boolean };
+  /** While it is queued. */
+  readonly why: WhyJson | undefined;
+}
+
+export function taskDetailTo(task: Task, { attempts, logs, why }: TaskDetailParts): TaskDetailJson {
+  const { spec, state } = task;
+  const last = attempts.at(-1);
+  return {
+    ...taskFactsTo(task),
+    assignment:
+      last === undefined ? null : { worker_id: last.workerId, assigned_at: seconds(last.assignedAtMs) },
+    result: isEnded(state)
+      ? {
+          status: state.kind,
+          completed_at: seconds(state.finishedAtMs),
+          logs: logs.text,
+          logs_truncated: logs.truncated,
+          exit_code: state.exitCode ?? null,
+          reason: state.reason,
+        }
+      : null,
+    attempts: attempts.map(attemptTo),
+    ...(why === undefined ? {} : { why }),
+    max_retries: spec.maxRetries,
+    timeout_seconds: spec.timeoutSeconds,
+    env: { ...spec.env },
+    labels: { ...spec.labels },
+    required_worker_id: spec.workerId ?? null,
+  };
+}
+
+function attemptTo({ ref, workerId, assignedAtMs, startedAtMs, end }: Attempt): AttemptJson {
+  return {
+    attempt: ref.n,
+    worker_id: workerId,
+    status: end?.kind ?? (startedAtMs === undefined ? "assigned" : "running"),
+    assigned_at: seconds(assignedAtMs),
+    started_at: secondsOrNull(end?.startedAtMs ?? startedAtMs),
+    finished_at: secondsOrNull(end?.finishedAtMs),
+    exit_code: end?.exitCode ?? null,
+    signal: end?.signal ?? null,
+    out_of_memory: end?.outOfMemory ?? false,
+    timed_out: end?.timedOut ?? false,
+    reason: end?.reason ?? "",
+  };
+}
+
+export function eventTo({ seq, timeMs, type, taskId, workerId, details }: ClusterEvent): EventJson {
+  return {
+    seq,
+    time_ms: timeMs,
+    type,
+    ...(taskId === undefined ? {} : { task_id: taskId }),
+    ...(workerId === undefined ? {} : { worker_id: workerId }),
+    ...details,
+  };
+}
+
+/** Why a task waits; structurally the master's answer, which this room never imports. */
+export interface WhyFacts {
+  readonly message: string;
+  readonly notBeforeMs?: number;
+  readonly workers: readonly {
+    readonly workerId: string;
+    readonly requirement: string;
+    readonly message: string;
+    readonly never: boolean;
+  }[];
+}
+
+export function whyTo({ message, notBeforeMs, workers }: WhyFacts): WhyJson {
+  return {
+    message,
+    not_before: secondsOrNull(notBeforeMs),
+    workers: workers.map(({ workerId, requirement, message: text, never }) => ({
+      worker_id: workerId,
+      requirement,
+      message: text,
+      never,
+    })),
+  };
+}
