@@ -1,0 +1,75 @@
+// Pieces of a log as text that begins and ends between characters.
+import type { AttemptRef } from "../model/ids.ts";
+import type { LogStore } from "../store/store.ts";
+
+const PIECE_BYTES = 64 * 1024;
+
+export interface LogText {
+  readonly text: string;
+  /** There is older output that `most` left out. */
+  readonly truncated: boolean;
+}
+
+/**
+ * The newest `most` bytes of a log from `from` on, as text; what is not UTF-8 becomes U+FFFD.
+ * @param growing A character that has only half arrived is left out, since its rest will come.
+ */
+export function newestText(
+  logs: LogStore,
+  ref: AttemptRef,
+  { from, most, growing }: { from: number; most: number; growing: boolean },
+): LogText {
+  const end = logs.length(ref);
+  const start = Math.max(from, end - most);
+  const bytes = readAll(logs, ref, start, end);
+  const whole = start > from ? bytes.subarray(nextCharacter(bytes)) : bytes;
+  const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  return { text: decoder.decode(whole, { stream: growing }), truncated: start > from };
+}
+
+/** Everything from `from` on that is there now, read only as fast as the reader takes it. */
+export function logStream(logs: LogStore, ref: AttemptRef, from: number): ReadableStream<Uint8Array> {
+  const end = logs.length(ref);
+  let offset = from;
+  return new ReadableStream(
+    {
+      pull(controller) {
+        const bytes = logs.read(ref, offset, Math.min(PIECE_BYTES, end - offset));
+        offset += bytes.length;
+        if (bytes.length > 0) controller.enqueue(bytes);
+        if (bytes.length === 0 || offset >= end) controller.close();
+      },
+    },
+    { highWaterMark: 0 },
+  );
+}
+
+function readAll(logs: LogStore, ref: AttemptRef, start: number, end: number): Uint8Array {
+  const pieces: Uint8Array[] = [];
+  for (let offset = start; offset < end; ) {
+    const bytes = logs.read(ref, offset, end - offset);
+    if (bytes.length === 0) break;
+    pieces.push(bytes);
+    offset += bytes.length;
+  }
+  return pieces.length === 1 && pieces[0] !== undefined ? pieces[0] : Buffer.concat(pieces);
+}
+
+/** The index at which the first whole character begins, when the bytes begin inside of one. */
+function nextCharacter(bytes: Uint8Array): number {
+  let index = 0;
+  while (index < 3 && isContinuation(bytes[index])) index += 1;
+  return index;
+}
+
+function isContinuation(byte: number | undefined): boolean {
+  return byte !== undefined && (byte & 0xc0) === 0x80;
+}
+
+/** The greatest length up to `most` that does not cut a character of valid UTF-8 in two. */
+export function wholeCharacters(bytes: Uint8Array, most: number): number {
+  let length = Math.min(most, bytes.length);
+  for (let back = 0; back < 3 && length < bytes.length && isContinuation(bytes[length]); back += 1)
+    length -= 1;
+  return isContinuation(bytes[length]) && length < bytes.length ? Math.min(most, bytes.length) : length;
+}

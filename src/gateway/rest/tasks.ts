@@ -1,0 +1,219 @@
+import { Type } from "@sinclair/typebox";
+import { Elysia } from "elysia";
+import { CloudError } from "../../model/error.ts";
+import { quote } from "../../model/ids.ts";
+import { isEnded, statusOf, type Task } from "../../model/task.ts";
+import { Warnings } from "../../wire/fields.ts";
+import {
+  CancelJson,
+  type SubmitManyJson,
+  SubmitManyJson as SubmitManySchema,
+  type SubmitResultJson,
+  SubmitResultJson as SubmitResultSchema,
+  TaskDetailJson,
+  TaskLogsJson,
+  TaskPageJson,
+} from "../../wire/json.ts";
+import {
+  isSet,
+  SubmitQuery,
+  submitQuery,
+  TaskListQuery,
+  TaskLogsQuery,
+  taskListQuery,
+  taskLogsQuery,
+} from "../../wire/queries.ts";
+import { taskDetailTo, taskTo, whyTo } from "../../wire/task-json.ts";
+import { fingerprintOf, MOST_TASKS, submitFrom, TaskSubmitJson } from "../../wire/task-submit.ts";
+import { secondsOrNull } from "../../wire/units.ts";
+import { readJson } from "../body.ts";
+import { type LogText, logStream, newestText } from "../log-text.ts";
+import type { GatewayParts } from "../parts.ts";
+import { route } from "./docs.ts";
+import { findTask } from "./lookup.ts";
+import { queryOf } from "./request.ts";
+
+const MOST_RESULT_LOG_BYTES = 1024 * 1024;
+const MOST_LOG_BYTES = 8 * 1024 * 1024;
+const MOST_KEY = 256;
+
+export function taskRoutes(parts: GatewayParts) {
+  return new Elysia()
+    .post(
+      "/api/tasks",
+      ({ request }) => submit(parts, request),
+      route({
+        tag: "Tasks",
+        summary: "Submit a task, or up to 10,000 at once",
+        description:
+          "An array is accepted whole or refused whole. With an Idempotency-Key header a repeated submit answers with the first one's task.",
+        query: SubmitQuery,
+        body: Type.Union([TaskSubmitJson, Type.Array(TaskSubmitJson, { minItems: 1, maxItems: MOST_TASKS })]),
+        status: 201,
+        answer: Type.Union([SubmitResultSchema, SubmitManySchema]),
+        errors: [400, 409, 413, 415, 422, 503],
+      }),
+    )
+    .get(
+      "/api/tasks",
+      ({ request }) => list(parts, request),
+      route({
+        tag: "Tasks",
+        summary: "Tasks, newest first",
+        query: TaskListQuery,
+        answer: TaskPageJson,
+        errors: [400],
+      }),
+    )
+    .get(
+      "/api/tasks/:id",
+      ({ params }) => detail(parts, params.id),
+      route({
+        tag: "Tasks",
+        summary: "One task, with its attempts, its result, and why it waits",
+        answer: TaskDetailJson,
+        errors: [404],
+      }),
+    )
+    .delete(
+      "/api/tasks/:id",
+      ({ params }) => cancel(parts, params.id),
+      route({
+        tag: "Tasks",
+        summary: "Cancel a queued or running task",
+        answer: CancelJson,
+        errors: [404, 409, 503],
+      }),
+    )
+    .get(
+      "/api/tasks/:id/logs",
+      ({ params, request }) => logs(parts, params.id, request),
+      route({
+        tag: "Tasks",
+        summary: "What a task has printed",
+        description: "As JSON the newest 8 MiB; with Accept: text/plain every byte.",
+        query: TaskLogsQuery,
+        answer: TaskLogsJson,
+        text: true,
+        errors: [400, 404],
+      }),
+    );
+}
+
+async function submit({ master }: GatewayParts, request: Request): Promise<Response> {
+  const strict = isSet(submitQuery.read(queryOf(request), "").strict);
+  const key = request.headers.get("idempotency-key");
+  if (key !== null && (key.length === 0 || key.length > MOST_KEY)) {
+    throw new CloudError(
+      "invalid_argument",
+      `Idempotency-Key is ${quote(key)}; it must be 1 to ${MOST_KEY} characters.`,
+    );
+  }
+  const warnings = new Warnings();
+  const { many, specs } = submitFrom(await readJson(request), warnings);
+  const tasks = await master.submit(specs, {
+    strict,
+    ...(key === null ? {} : { idempotencyKey: key, fingerprint: fingerprintOf(specs) }),
+  });
+  const ignored = warnings.list();
+  const extra = ignored.length === 0 ? {} : { warnings: ignored };
+  const first = tasks[0];
+  if (many || first === undefined) {
+    const body: SubmitManyJson = {
+      tasks: tasks.map(({ id, state }) => ({ task_id: id, status: statusOf(state) })),
+      ...extra,
+    };
+    return Response.json(body, { status: 201 });
+  }
+  const why = master.why(first.id);
+  const body: SubmitResultJson = {
+    task_id: first.id,
+    status: statusOf(first.state),
+    message: why === undefined ? "The task is accepted." : `The task is accepted and waits: ${why.message}`,
+    ...extra,
+  };
+  return Response.json(body, { status: 201, headers: { location: `/api/tasks/${first.id}` } });
+}
+
+function list({ store }: GatewayParts, request: Request): Response {
+  const query = taskListQuery.read(queryOf(request), "");
+  const page = store.tasks({
+    limit: query.limit ?? 100,
+    ...(query.status === undefined ? {} : { status: query.status }),
+    ...(query.user_id === undefined ? {} : { userId: query.user_id }),
+    ...(query.tag === undefined ? {} : { tag: query.tag }),
+    ...(query.worker_id === undefined ? {} : { workerId: query.worker_id }),
+    ...(query.name === undefined ? {} : { name: query.name }),
+    ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
+  });
+  const body: TaskPageJson = {
+    tasks: page.tasks.map(taskTo),
+    total: page.total,
+    next_cursor: page.nextCursor,
+  };
+  return Response.json(body);
+}
+
+function detail(parts: GatewayParts, id: string): Response {
+  const task = findTask(parts, id);
+  const why = parts.master.why(task.id);
+  const body: TaskDetailJson = taskDetailTo(task, {
+    attempts: parts.store.attempts(task.id),
+    logs: isEnded(task.state) ? lastOutput(parts, task) : { text: "", truncated: false },
+    why: why === undefined ? undefined : whyTo(why),
+  });
+  return Response.json(body);
+}
+
+function lastOutput({ logs }: GatewayParts, task: Task): LogText {
+  if (task.attempts === 0) return { text: "", truncated: false };
+  const ref = { taskId: task.id, n: task.attempts };
+  return newestText(logs, ref, { from: 0, most: MOST_RESULT_LOG_BYTES, growing: false });
+}
+
+async function cancel(parts: GatewayParts, id: string): Promise<Response> {
+  const { id: taskId } = await parts.master.cancel(findTask(parts, id).id);
+  const body: CancelJson = {
+    task_id: taskId,
+    status: "cancelled",
+    message: "The task is cancelled; what runs of it is being stopped.",
+  };
+  return Response.json(body);
+}
+
+function logs(parts: GatewayParts, id: string, request: Request): Response {
+  const task = findTask(parts, id);
+  const { tail, attempt = task.attempts } = taskLogsQuery.read(queryOf(request), "");
+  if (attempt > task.attempts) {
+    throw new CloudError(
+      "invalid_argument",
+      `attempt is ${attempt}; ${task.attempts === 0 ? "there has been none yet" : `it must be from 1 to ${task.attempts}`}.`,
+    );
+  }
+  const ref = { taskId: task.id, n: attempt };
+  const from = attempt === 0 || tail === undefined ? 0 : parts.logs.tailOffset(ref, tail);
+  if (wantsText(request)) {
+    const body = attempt === 0 ? "" : logStream(parts.logs, ref, from);
+    return new Response(body, { headers: { "content-type": "text/plain; charset=utf-8" } });
+  }
+  const ended = isEnded(task.state) ? task.state : undefined;
+  const { text, truncated } =
+    attempt === 0
+      ? { text: "", truncated: false }
+      : newestText(parts.logs, ref, { from, most: MOST_LOG_BYTES, growing: ended === undefined });
+  const body: TaskLogsJson = {
+    task_id: task.id,
+    attempt: attempt === 0 ? null : attempt,
+    logs: text,
+    status: statusOf(task.state),
+    completed_at: secondsOrNull(ended?.finishedAtMs),
+    truncated,
+  };
+  return Response.json(body);
+}
+
+/** JSON unless plain text is asked for, and JSON is not. */
+function wantsText(request: Request): boolean {
+  const accept = request.headers.get("accept") ?? "";
+  return /\btext\/plain\b/i.test(accept) && !/\bapplication\/json\b/i.test(accept);
+}
