@@ -1,0 +1,40 @@
+import { runCommand } from "citty";
+import { COMMANDS } from "./commands.ts";
+import { EXIT, nearest, UsageError } from "./errors.ts";
+import { renderRootHelp } from "./help.ts";
+import type { Context } from "./spec.ts";
+
+/**
+ * Runs the subcommand that the words name.
+ * citty's own way through a root command gives neither a context to a subcommand nor its result back, so the
+ * subcommand is looked up here and handed to citty by itself.
+ * @returns the exit code. @throws UsageError and whatever the subcommand throws.
+ */
+export async function dispatch(words: readonly string[], context: Context): Promise<number> {
+  const [name, ...rest] = words;
+  if (name === undefined || name === "--help" || name === "-h") {
+    await context.out(renderRootHelp(context));
+    return EXIT.done;
+  }
+  if (name === "help") return dispatch([...rest.slice(0, 1), "--help"], context);
+  if (name === "--version" || name === "-v") return dispatch(["version", ...rest], context);
+  if (name.startsWith("-")) {
+    throw new UsageError(`Unknown flag ${name}.`, "Flags stand after the command: cloudai COMMAND [FLAGS].");
+  }
+  const command = COMMANDS.find((one) => one.name === name);
+  if (command === undefined) throw unknownCommand(name);
+  const { result } = await runCommand(await command.load(), { rawArgs: rest, data: context });
+  return typeof result === "number" ? result : EXIT.done;
+}
+
+function unknownCommand(name: string): UsageError {
+  const meant = nearest(
+    name,
+    COMMANDS.map((command) => command.name),
+  );
+  const hint = meant === undefined ? "" : `Did you mean ${meant}? `;
+  return new UsageError(
+    `Unknown command ${JSON.stringify(name)}.`,
+    `${hint}cloudai --help lists all commands.`,
+  );
+}

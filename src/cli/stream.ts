@@ -1,0 +1,46 @@
+import { type Client, unreachableError } from "./client.ts";
+import { InterruptedError } from "./errors.ts";
+
+/**
+ * The messages of one of the master's WebSockets, parsed, until it closes the stream or `signal` aborts.
+ * `path` is like `/ws/events`; `onOpen` is called when nothing can be missed any more. Leaving the loop closes the socket.
+ * @throws UnreachableError when it cannot be opened or breaks, InterruptedError when `signal` aborted.
+ */
+export async function* messages<T>(
+  client: Client,
+  path: string,
+  signal: AbortSignal,
+  onOpen: () => void = () => {},
+): AsyncGenerator<T> {
+  const url = `${client.url.replace(/^http/, "ws")}${path}`;
+  const socket = new WebSocket(url);
+  const arrived: T[] = [];
+  let wake = () => {};
+  const state: { end?: "closed" | "broken" } = {};
+  socket.onopen = onOpen;
+  socket.onmessage = ({ data }) => {
+    arrived.push(JSON.parse(String(data)));
+    wake();
+  };
+  socket.onclose = ({ wasClean }) => {
+    state.end = wasClean ? "closed" : "broken";
+    wake();
+  };
+  const aborted = () => wake();
+  signal.addEventListener("abort", aborted);
+  try {
+    for (;;) {
+      for (const message of arrived.splice(0)) yield message;
+      if (arrived.length > 0) continue;
+      if (signal.aborted) throw new InterruptedError();
+      if (state.end === "closed") return;
+      if (state.end === "broken") throw unreachableError(url, new Error("the connection broke"));
+      await new Promise<void>((resolve) => {
+        wake = resolve;
+      });
+    }
+  } finally {
+    signal.removeEventListener("abort", aborted);
+    socket.close();
+  }
+}
