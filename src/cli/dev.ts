@@ -68,12 +68,11 @@ export const dev = defineSubcommand({
 
 async function runCluster(input: DevInput, context: Context, log: Logger, cleanup: Cleanup): Promise<number> {
   const dataDir = openDataDir(input, cleanup);
-  // Released after the master: while it listens, it would give what one worker stops to the next.
+  const master = await openMaster(input, dataDir, context, log, cleanup);
   const workers: RunningWorker[] = [];
   cleanup.add("workers", async () => {
     await Promise.all(workers.map((worker) => worker.stop()));
   });
-  const master = await openMaster(input, dataDir, context, log, cleanup);
   for await (const worker of openWorkers(input, dataDir, master, log)) workers.push(worker);
   const broken = Promise.race([master, ...workers].map(({ stopped }) => stopped));
   const interrupted = aborted(context.signal);
@@ -81,6 +80,7 @@ async function runCluster(input: DevInput, context: Context, log: Logger, cleanu
   if (context.signal.aborted) return EXIT.done;
 
   const url = master.httpUrl ?? "";
+  await drainAtTheEnd(url, workers, cleanup);
   await context.out(
     [
       `cloudai dev: a master and ${workers.length === 1 ? "1 worker" : `${workers.length} workers`}\n\n`,
@@ -100,6 +100,23 @@ async function runCluster(input: DevInput, context: Context, log: Logger, cleanu
   if (!context.signal.aborted) await context.out("\nCtrl-C stops it.\n");
   await Promise.race([interrupted, broken]);
   return EXIT.done;
+}
+
+/**
+ * Drained before any of them is stopped, so that the master does not give what one worker ends to the next one.
+ * Data that is kept remembers that, so they are resumed here.
+ */
+async function drainAtTheEnd(
+  url: string,
+  workers: readonly RunningWorker[],
+  cleanup: Cleanup,
+): Promise<void> {
+  // Not the context's signal: that has come when they are drained.
+  const client = new Client(url, new AbortController().signal);
+  await Promise.all(workers.map(({ id }) => client.resume(id)));
+  cleanup.add("work on the workers", async () => {
+    await Promise.all(workers.map(({ id }) => client.drain(id)));
+  });
 }
 
 /** @returns whether all were completed; false after Ctrl-C. */

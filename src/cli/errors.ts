@@ -64,6 +64,7 @@ export function explain(error: unknown): { exitCode: number; text: string } {
 export function nearest(typed: string, known: readonly string[]): string | undefined {
   const beginnings = known.filter((word) => typed.length >= 2 && word.startsWith(typed));
   if (beginnings.length === 1) return beginnings[0];
+  if (typed === "") return undefined;
   const [best] = known
     .map((word) => ({ word, distance: Math.min(editDistance(typed, word), beginningDistance(typed, word)) }))
     .sort((a, b) => a.distance - b.distance);

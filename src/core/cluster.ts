@@ -43,13 +43,20 @@ export class Cluster {
   readonly tasks = new Map<TaskId, Task>();
   readonly attempts = new Map<AttemptKey, Attempt>();
   readonly workers = new Map<WorkerId, WorkerEntry>();
-  readonly queue = new Queue();
+  queue = new Queue();
   /** Workers on which more may fit than at the last scheduling pass. */
   readonly freed = new Set<WorkerId>();
-  lastSeq: number;
-  lastOrder: number;
+  lastSeq = 0;
+  lastOrder = 0;
 
   constructor(seed: ClusterSeed, nowMs: number) {
+    this.restore(seed, nowMs);
+  }
+
+  /** Forgets everything and becomes what `seed` says; no worker has a session then. */
+  restore(seed: ClusterSeed, nowMs: number): void {
+    for (const map of [this.tasks, this.attempts, this.workers, this.freed]) map.clear();
+    this.queue = new Queue();
     this.lastSeq = seed.lastSeq;
     this.lastOrder = seed.lastOrder;
     for (const worker of seed.workers) this.addWorker(worker);

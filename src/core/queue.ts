@@ -55,19 +55,22 @@ export class Shape {
 export class Queue {
   readonly shapes = new Map<string, Shape>();
   readonly #delayed = new Heap<{ task: Task; notBeforeMs: number }>((a, b) => a.notBeforeMs < b.notBeforeMs);
+  /** How far the wall clock was set since the delays were counted, in milliseconds. */
+  #shiftMs = 0;
 
   /** Takes a queued task in; one that is to be tried again later waits aside until then. */
   add(task: Task, nowMs: number): void {
     if (task.state.kind !== "queued") throw new Error(`${task.id} is ${task.state.kind}, not queued`);
     const { notBeforeMs } = task.state;
-    if (notBeforeMs !== undefined && notBeforeMs > nowMs) this.#delayed.push({ task, notBeforeMs });
-    else this.#shapeOf(task.spec).push(task);
+    if (notBeforeMs !== undefined && notBeforeMs > nowMs) {
+      this.#delayed.push({ task, notBeforeMs: notBeforeMs - this.#shiftMs });
+    } else this.#shapeOf(task.spec).push(task);
   }
 
   /** Moves delayed tasks whose time has come into their shapes. */
   promote(nowMs: number, isQueued: (id: TaskId) => boolean): void {
     for (let next = this.#delayed.peek(); next !== undefined; next = this.#delayed.peek()) {
-      if (next.notBeforeMs > nowMs) return;
+      if (next.notBeforeMs + this.#shiftMs > nowMs) return;
       this.#delayed.pop();
       if (isQueued(next.task.id)) this.#shapeOf(next.task.spec).push(next.task);
     }
@@ -75,7 +78,13 @@ export class Queue {
 
   /** When `promote` will next have something to do. */
   get nextWakeMs(): number | undefined {
-    return this.#delayed.peek()?.notBeforeMs;
+    const next = this.#delayed.peek();
+    return next === undefined ? undefined : next.notBeforeMs + this.#shiftMs;
+  }
+
+  /** The wall clock was set by `ms`: delays keep their length. */
+  shift(ms: number): void {
+    this.#shiftMs += ms;
   }
 
   #shapeOf(spec: TaskSpec): Shape {

@@ -5,6 +5,7 @@ import { Cluster } from "../core/cluster.ts";
 import type { Effects } from "../core/turn.ts";
 import { startGateway } from "../gateway/server.ts";
 import { Cleanup } from "../lib/cleanup.ts";
+import { systemClock } from "../lib/clock.ts";
 import { lockFolder } from "../lib/lock.ts";
 import { VERSION } from "../lib/version.ts";
 import { CloudError, messageOf } from "../model/error.ts";
@@ -41,7 +42,8 @@ export async function startMaster(options: MasterOptions): Promise<RunningMaster
 
 async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<RunningMaster> {
   const { host, log, workerTimeoutMs } = options;
-  const now = Date.now;
+  const clock = systemClock;
+  const { now } = clock;
   const { store, logs } = openFolder(options, cleanup);
   const cluster = new Cluster(store.load(), now());
   const hub = new TelemetryHub({ now });
@@ -53,9 +55,14 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
 
   const loop = new Loop({
     cluster,
-    now,
+    clock,
     commit: (effects) => commit(store, logs, effects),
     publish: (effects) => publish(effects),
+    rollBack: () => {
+      log.error("nothing can be recorded at the moment: new work is refused, what runs goes on");
+      cluster.restore(store.load(), now());
+      sessions.startOver(joined());
+    },
     onFatal: (error) => {
       log.error("the master stops: it cannot record what happens", { error: messageOf(error) });
       cleanup.close().then(() => outcome.reject(error), outcome.reject);
@@ -69,13 +76,12 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
     isLive: (ref, workerId) => cluster.attempts.get(attemptKey(ref))?.workerId === workerId,
     version: VERSION,
     workerTimeoutMs,
-    now,
-    monotonicMs: () => performance.now(),
+    clock,
     log,
   });
-  sessions.expect(
-    [...cluster.workers.values()].filter(({ worker }) => worker.joined).map(({ worker }) => worker.id),
-  );
+  const joined = () =>
+    [...cluster.workers.values()].filter(({ worker }) => worker.joined).map(({ worker }) => worker.id);
+  sessions.startOver(joined());
 
   const publish = (effects: Effects): void => {
     for (const { sessionId, command } of effects.commands) sessions.send(sessionId, command);

@@ -18,6 +18,7 @@ import {
   type SendHeartbeatRequest,
   WorkerService,
 } from "../gen/cloudai/v1/worker_service_pb.ts";
+import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { CloudError } from "../model/error.ts";
 import { type AttemptRef, newSessionId, type SessionId, type WorkerId } from "../model/ids.ts";
@@ -43,8 +44,7 @@ export interface SessionsParts {
   readonly isLive: (ref: AttemptRef, workerId: WorkerId) => boolean;
   readonly version: string;
   readonly workerTimeoutMs: number;
-  readonly now: () => number;
-  readonly monotonicMs: () => number;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -63,9 +63,14 @@ export class Sessions {
 
   constructor(private readonly parts: SessionsParts) {}
 
-  /** @param away workers known from before a restart: their clock starts now. */
-  expect(away: Iterable<WorkerId>): void {
-    for (const id of away) this.#awaySinceMs.set(id, this.parts.monotonicMs());
+  /**
+   * Ends whatever sessions there are, and gives every worker in `away` the worker timeout to open a new one.
+   * At the start of a master, and when it has had to go back to what its store remembers.
+   */
+  startOver(away: Iterable<WorkerId>): void {
+    for (const session of this.#sessions.values()) session.close("the master starts over from its store");
+    this.#awaySinceMs.clear();
+    for (const id of away) this.#awaySinceMs.set(id, this.parts.clock.monotonic());
   }
 
   readonly routes = (router: ConnectRouter): void => {
@@ -93,7 +98,7 @@ export class Sessions {
       this.#lose(session.hello.workerId, session.id, dead);
     }
     for (const [id, sinceMs] of this.#awaySinceMs) {
-      const awayMs = this.parts.monotonicMs() - sinceMs;
+      const awayMs = this.parts.clock.monotonic() - sinceMs;
       if (awayMs <= this.parts.workerTimeoutMs) continue;
       this.#awaySinceMs.delete(id);
       this.#lose(id, undefined, `worker ${id} was away for ${Math.round(awayMs / 1000)} s`);
@@ -111,7 +116,12 @@ export class Sessions {
   ): AsyncGenerator<OpenSessionResponse> {
     const { loop, log } = this.parts;
     const hello = await edge(() => helloFrom(request, context.values.get(peerKey)));
-    const session = new Session(newSessionId(), hello, this.parts.workerTimeoutMs, this.parts.monotonicMs);
+    const session = new Session(
+      newSessionId(),
+      hello,
+      this.parts.workerTimeoutMs,
+      this.parts.clock.monotonic,
+    );
     const id = hello.workerId;
     this.#sessions.set(session.id, session);
     try {
@@ -149,7 +159,7 @@ export class Sessions {
     const session = this.#session(request.sessionId);
     session.heard();
     session.echoed(request.echoedNonce);
-    this.parts.hub.record(session.hello.workerId, sampleFrom(request), this.parts.now());
+    this.parts.hub.record(session.hello.workerId, sampleFrom(request), this.parts.clock.now());
     return {};
   }
 
@@ -197,7 +207,7 @@ export class Sessions {
     const reason = session.closeReason ?? "the connection closed";
     const replaced = [...this.#sessions.values()].some((other) => other.hello.workerId === workerId);
     if (!replaced && !this.#awaySinceMs.has(workerId))
-      this.#awaySinceMs.set(workerId, this.parts.monotonicMs());
+      this.#awaySinceMs.set(workerId, this.parts.clock.monotonic());
     loop
       .ask((turn) => closeSession(turn, workerId, session.id, reason))
       .then(() => log.info("worker disconnected", { worker: workerId, reason }))

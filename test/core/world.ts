@@ -50,6 +50,22 @@ export function spec(over: Partial<TaskSpec> = {}): TaskSpec {
   };
 }
 
+/** What a worker of four cores says. */
+export function hello(id: string, over: Partial<WorkerHello> = {}): WorkerHello {
+  return {
+    workerId: workerId(id),
+    instanceId: `instance of ${id}`,
+    address: "10.0.0.1",
+    capacity: resources({ cpuMillis: 4000, memoryMib: 4096, storageMib: 10_000 }),
+    labels: {},
+    runtimes: ["process", "docker"],
+    version: "0.1.0",
+    heartbeatIntervalMs: 5000,
+    held: [],
+    ...over,
+  };
+}
+
 /** What a store would hold after the commits so far. */
 interface Remembered {
   readonly tasks: Map<TaskId, Task>;
@@ -90,20 +106,8 @@ export class World {
   }
 
   join(id: string, over: Partial<WorkerHello> = {}, held: HeldAttempt[] = []) {
-    const hello: WorkerHello = {
-      workerId: workerId(id),
-      instanceId: `instance of ${id}`,
-      address: "10.0.0.1",
-      capacity: resources({ cpuMillis: 4000, memoryMib: 4096, storageMib: 10_000 }),
-      labels: {},
-      runtimes: ["process", "docker"],
-      version: "0.1.0",
-      heartbeatIntervalMs: 5000,
-      held,
-      ...over,
-    };
     const sessionId = newSessionId();
-    return { sessionId, ...this.turn((turn) => openSession(turn, hello, sessionId)) };
+    return { sessionId, ...this.turn((turn) => openSession(turn, hello(id, { held, ...over }), sessionId)) };
   }
 
   cancel(id: TaskId): Task {

@@ -8,6 +8,7 @@ import { Cluster } from "../../src/core/cluster.ts";
 import { submit } from "../../src/core/reactor.ts";
 import { type OpenSessionResponse, WorkerService } from "../../src/gen/cloudai/v1/worker_service_pb.ts";
 import { Cleanup } from "../../src/lib/cleanup.ts";
+import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { serveGrpc } from "../../src/master/grpc.ts";
 import { Loop } from "../../src/master/loop.ts";
@@ -39,8 +40,9 @@ async function served() {
   const hub = new TelemetryHub({ now: Date.now });
   const loop = new Loop({
     cluster,
-    now: Date.now,
+    clock: systemClock,
     commit: () => {},
+    rollBack: () => {},
     publish: (effects) => {
       for (const { sessionId, command } of effects.commands) sessions.send(sessionId, command);
     },
@@ -53,8 +55,7 @@ async function served() {
     isLive: (ref, id) => cluster.attempts.get(attemptKey(ref))?.workerId === id,
     version: "0.1.0",
     workerTimeoutMs: 30_000,
-    now: Date.now,
-    monotonicMs: () => clock.ms,
+    clock: { ...systemClock, monotonic: () => clock.ms },
     log: silentLogger,
   });
   const grpc = await serveGrpc({ host: "127.0.0.1", port: 0, routes: sessions.routes, log: silentLogger });
