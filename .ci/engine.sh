@@ -42,6 +42,8 @@ stop() {
     while kill -0 "$pid" 2>/dev/null && [ "$tries" -lt 200 ]; do tries=$((tries + 1)); sleep 0.1; done
     if kill -0 "$pid" 2>/dev/null; then kill -9 "$pid"; fi
   fi
+  # What a daemon that was killed could not unmount.
+  awk -v under="$folder/" 'index($2, under) == 1 { print $2 }' /proc/mounts | sort -r | xargs -r umount -l
   rm -rf "$folder"
 }
 

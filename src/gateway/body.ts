@@ -1,7 +1,7 @@
 import { CloudError, messageOf } from "../model/error.ts";
 import { quote } from "../model/ids.ts";
 
-export const MOST_BODY_BYTES = 1024 * 1024;
+const MOST_BODY_BYTES = 1024 * 1024;
 
 /**
  * The request's body as JSON; an absent content type is taken for JSON.

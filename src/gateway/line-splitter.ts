@@ -3,7 +3,7 @@ import { wholeCharacters } from "./log-text.ts";
 const NEWLINE = 0x0a;
 const RETURN = 0x0d;
 /** A longer line is given in pieces, so that a line without an end cannot fill the memory. */
-export const MOST_LINE_BYTES = 64 * 1024;
+const MOST_LINE_BYTES = 64 * 1024;
 
 export interface Line {
   /** Without its line end, LF or CRLF; what is not UTF-8 becomes U+FFFD. */

@@ -66,10 +66,10 @@ function isContinuation(byte: number | undefined): boolean {
   return byte !== undefined && (byte & 0xc0) === 0x80;
 }
 
-/** The greatest length up to `most` that does not cut a character of valid UTF-8 in two. */
+/** The greatest length up to `most` that does not cut a character in two; `most` where there is no UTF-8. */
 export function wholeCharacters(bytes: Uint8Array, most: number): number {
-  let length = Math.min(most, bytes.length);
-  for (let back = 0; back < 3 && length < bytes.length && isContinuation(bytes[length]); back += 1)
-    length -= 1;
-  return isContinuation(bytes[length]) && length < bytes.length ? Math.min(most, bytes.length) : length;
+  if (bytes.length <= most) return bytes.length;
+  let length = most;
+  while (length > most - 3 && isContinuation(bytes[length])) length -= 1;
+  return isContinuation(bytes[length]) ? most : length;
 }

@@ -87,7 +87,14 @@ function listen(options: GatewayOptions, serve: ServeOptions): GatewayServer {
   try {
     return "unix" in options
       ? Bun.serve({ ...serve, unix: options.unix })
-      : Bun.serve({ ...serve, hostname: options.host, port: options.port, idleTimeout: IDLE_SECONDS });
+      : Bun.serve({
+          ...serve,
+          hostname: options.host,
+          port: options.port,
+          idleTimeout: IDLE_SECONDS,
+          // Bun shares the port with other programs when `development` is false, unless it is told not to.
+          reusePort: false,
+        });
   } catch (error) {
     if ("unix" in options) {
       throw new CloudError("unavailable", `Cannot listen on the socket ${options.unix}: ${messageOf(error)}`);

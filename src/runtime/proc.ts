@@ -23,7 +23,7 @@ interface ProcessStat {
 }
 
 /** Undefined when there is no such process. */
-export function readStat(pid: number): ProcessStat | undefined {
+function readStat(pid: number): ProcessStat | undefined {
   const text = readGone(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
   // The name before the last parenthesis may hold anything; the fields after it count from the third.

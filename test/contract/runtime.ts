@@ -1,5 +1,5 @@
 // Called by: test/runtime, once for each runtime. May touch: what it started. Never: knows which runtime it has.
-import { afterAll, afterEach, describe, expect, setDefaultTimeout, test } from "bun:test";
+import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { CloudError } from "../../src/model/error.ts";
@@ -18,12 +18,11 @@ const STUBBORN = `trap '' TERM; setsid sleep 1000 & sleep 1000 & echo ready; whi
 
 export function runtimeContract(subject: RuntimeUnderTest): void {
   describe(`the ${subject.place.name} runtime`, () => {
-    let bench = new Bench(subject);
-    afterEach(async () => {
-      await bench.clear();
+    let bench: Bench;
+    beforeEach(() => {
       bench = new Bench(subject);
     });
-    afterAll(() => bench.clear());
+    afterEach(() => bench.clear());
     const parts = [endings, surroundings, stopping, recovering, accounting];
     for (const part of parts) part(() => bench, subject);
   });

@@ -24,6 +24,10 @@ export class FakeMaster implements MasterPort {
   readonly startedAtMs = Date.now();
   /** What `submit` throws instead of doing anything, when it is set. */
   refusal: Error | undefined;
+  /** How many submits have come. */
+  submits = 0;
+  /** `submit` waits for it. */
+  gate: Promise<void> = Promise.resolve();
   readonly #store: Store;
   readonly #hub: TelemetryHub;
   readonly #workers = new Map<WorkerId, WorkerStatus>();
@@ -37,6 +41,8 @@ export class FakeMaster implements MasterPort {
   }
 
   async submit(specs: readonly TaskSpec[], options: SubmitOptions): Promise<readonly Task[]> {
+    this.submits += 1;
+    await this.gate;
     if (this.refusal !== undefined) throw this.refusal;
     const { idempotencyKey: key, fingerprint = "" } = options;
     const known = key === undefined ? undefined : this.#store.submitOf(key);
@@ -223,7 +229,11 @@ export class FakeMaster implements MasterPort {
   /** Commits, then speaks. */
   commit(batch: Partial<Batch>): void {
     this.#store.commit({ ...EMPTY, ...batch });
-    for (const listener of this.#listeners) listener(batch.events ?? []);
+    this.publish(batch.events ?? []);
+  }
+
+  publish(events: readonly ClusterEvent[]): void {
+    for (const listener of this.#listeners) listener(events);
   }
 
   #ended(id: TaskId, end: AttemptEnd): Attempt[] {

@@ -14,6 +14,7 @@ export interface OpenGateway {
   readonly url: string;
   readonly wsUrl: string;
   readonly port: number;
+  readonly folder: string;
   readonly master: FakeMaster;
   readonly store: Store;
   readonly logs: LogStore;
@@ -47,6 +48,7 @@ export async function openGateway(): Promise<OpenGateway> {
     url: gateway.url,
     wsUrl: gateway.url.replace("http", "ws"),
     port: Number(new URL(gateway.url).port),
+    folder,
     master,
     store,
     logs,
