@@ -26,7 +26,7 @@ export function explain(cluster: Cluster, id: TaskId, nowMs: number): Explanatio
   const task = cluster.tasks.get(id);
   if (task?.state.kind === "assigned") {
     return {
-      message: `On its way to worker ${task.state.workerId}, which has not reported its start yet.`,
+      message: `It is on its way to worker ${task.state.workerId}.`,
       workers: [],
     };
   }

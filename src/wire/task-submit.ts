@@ -24,7 +24,8 @@ const MOST_CORES = 100_000;
 const MOST_MIB = 1_000_000_000;
 const MOST_SECONDS = 10 * 365 * 86_400;
 const MOST_RETRIES = 1000;
-const MOST_COMMAND = 256 * 1024;
+/** Linux takes no longer word on a command line, in bytes. */
+const MOST_COMMAND = 128 * 1024 - 1;
 const MOST_WORD = 256;
 export const MOST_TASKS = 10_000;
 

@@ -163,7 +163,7 @@ describe("why", () => {
     expect(messageOn(world, image, "busy")?.requirement).toBe("pinned");
     expect(messageOn(world, image, "small")?.message).toBe("needs the docker runtime, it offers process");
     expect(explain(world.cluster, image, world.nowMs)?.message).toContain("could ever run it");
-    expect(explain(world.cluster, filler, world.nowMs)?.message).toContain("On its way to worker busy");
+    expect(explain(world.cluster, filler, world.nowMs)?.message).toContain("on its way to worker busy");
   });
 
   test("says so when there is no worker at all, and when it waits to be tried again", () => {

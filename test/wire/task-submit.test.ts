@@ -162,19 +162,19 @@ describe("what a submit may not say", () => {
       { timeout_seconds: 1e12 },
       "timeout_seconds is 1000000000000; it must be an integer from 0 to 315,360,000 (seconds).",
     ],
-    [{ command: 5 }, "command is 5; it must be a string of at most 262,144 characters without NUL."],
+    [{ command: 5 }, "command is 5; it must be a string of at most 131,071 characters without NUL."],
     [
       { command: "a\0b" },
-      'command is "a\\u0000b"; it must be a string of at most 262,144 characters without NUL.',
+      'command is "a\\u0000b"; it must be a string of at most 131,071 characters without NUL.',
     ],
     [{ user_id: {} }, "user_id is {}; it must be a string of at most 256 characters without NUL."],
     [{ env: "A=1" }, 'env is "A=1"; it must be an object of strings.'],
-    [{ env: { A: 1 } }, "env.A is 1; it must be a string of at most 262,144 characters without NUL."],
+    [{ env: { A: 1 } }, "env.A is 1; it must be a string of at most 131,071 characters without NUL."],
     [{ env: { "A=B": "1" } }, "env has the key \"A=B\"; a key must be a name without '=' or NUL."],
     [{ env: { "": "1" } }, "env has the key \"\"; a key must be a name without '=' or NUL."],
     [
       { env: { "a/b~c": null } },
-      "env.a/b~c is null; it must be a string of at most 262,144 characters without NUL.",
+      "env.a/b~c is null; it must be a string of at most 131,071 characters without NUL.",
     ],
     [{ labels: ["a"] }, 'labels is ["a"]; it must be an object of strings.'],
     [
@@ -187,7 +187,7 @@ describe("what a submit may not say", () => {
 
   test("too long a text, quoted shortly", () => {
     for (const [field, most] of [
-      ["command", 262_144],
+      ["command", 131_071],
       ["docker_image", 512],
       ["name", 256],
       ["user_id", 256],

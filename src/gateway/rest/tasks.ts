@@ -129,7 +129,7 @@ async function submit({ master }: GatewayParts, request: Request): Promise<Respo
   const body: SubmitResultJson = {
     task_id: first.id,
     status: statusOf(first.state),
-    message: why === undefined ? "The task is accepted." : `The task is accepted and waits: ${why.message}`,
+    message: why === undefined ? "Accepted." : `Accepted. ${why.message}`,
     ...extra,
   };
   return Response.json(body, { status: 201, headers: { location: `/api/tasks/${first.id}` } });
