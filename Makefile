@@ -29,7 +29,7 @@ run: $(binary) ## Run a master, two workers and a few sample tasks; Ctrl-C ends 
 build: $(binary) ## Compile dist/cloudai, the one file to copy to other hosts
 
 test: $(binary) ## Run all tests; those that need a Docker Engine say so when there is none
-	@$(bun) test
+	@$(bun) test --timeout 60000
 
 bench: $(binary) ## Measure, each figure beside its floor
 	@$(bun) test/bench/bench.ts
@@ -56,7 +56,8 @@ $(deps): package-lock.json
 	@touch $@
 
 # Compiled beside its place and moved there: a cloudai that runs keeps its file, and nobody sees half of a new one.
-# Its source map is inside it. cpu-features is a native module that ssh2 (of dockerode) would like and does without. It reads .env where it is started, and no other file by itself.
+# Its source map is inside it; it reads .env where it is started, and no other file by itself. cpu-features is a native
+# module that ssh2 (of dockerode) would like and does without.
 $(binary): $(sources) $(deps)
 	@mkdir -p $(@D)/new
 	@$(bun) build --compile --minify --sourcemap --bytecode --format=esm --external cpu-features \

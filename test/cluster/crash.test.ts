@@ -1,10 +1,12 @@
 // kill -9 in the middle of work: nothing is lost, nothing runs twice, logs are byte-exact.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Cluster } from "../support/cluster.ts";
 import { processesOf } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 const LINES = 150;
 /** Prints for a few seconds, then waits for the file `gate`, and ends with code 7. */

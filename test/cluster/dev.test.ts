@@ -1,5 +1,5 @@
 // `cloudai dev`, what `make run` starts.
-import { afterEach, beforeEach, expect, test } from "bun:test";
+import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
 import { mkdtemp, readdir, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -8,6 +8,8 @@ import { binary } from "../support/binary.ts";
 import { Child } from "../support/child.ts";
 import { endLeftovers } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 let root: string;
 beforeEach(async () => {

@@ -1,5 +1,5 @@
 // Tasks as containers of a real Docker Engine, through the whole cluster.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { TaskDetailJson, TaskRequest } from "../support/api.ts";
@@ -7,6 +7,8 @@ import { Cluster } from "../support/cluster.ts";
 import { engine } from "../support/engine.ts";
 import { processesOf } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 const found = await engine();
 
@@ -38,8 +40,11 @@ describe.skipIf(found === undefined)("with a Docker Engine", () => {
     const containers = (await response.json()) as object[];
     return containers.filter((container) => JSON.stringify(container).includes(text));
   }
+  /** SIGKILL comes after a grace time of at most 10 s. */
   const gone = (id: string) =>
-    waitFor(async () => (await containersOf(id)).length === 0, `the container of ${id} to be removed`);
+    waitFor(async () => (await containersOf(id)).length === 0, `the container of ${id} to be removed`, {
+      timeoutMs: 20_000,
+    });
 
   test("the example of the handbook: hello", async () => {
     const answer = await cluster.api.call<{ task_id: string }>("POST", "/api/tasks", {
@@ -159,5 +164,14 @@ describe.skipIf(found === undefined)("with a Docker Engine", () => {
       Array.from({ length: 100 }, (_, n) => `line ${n + 1}\n`).join(""),
     );
     await gone(id);
+  });
+
+  test("dev offers both runtimes, and its sample in a container is completed", async () => {
+    const child = cluster.spawn([
+      ...["dev", "--workers", "1", "--sample", "--exit", "--http-port", "0", "--grpc-port", "0"],
+      ...["--docker-host", host, "--data-dir", join(cluster.root, "dev")],
+    ]);
+    expect(await child.exited).toBe(0);
+    expect(child.stdout).toContain("hello from a container");
   });
 });

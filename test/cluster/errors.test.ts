@@ -1,8 +1,10 @@
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { connect } from "node:net";
 import type { ErrorJson } from "../support/api.ts";
 import { Cluster } from "../support/cluster.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -20,7 +22,7 @@ const UNKNOWN = "task-01890000-0000-7000-8000-000000000000";
 async function refused(method: string, path: string, body?: unknown, headers?: Record<string, string>) {
   const answer = await cluster.api.call<ErrorJson>(method, path, body, headers);
   expect(answer.headers.get("content-type")).toStartWith("application/json");
-  expect(answer.body).toMatchObject({ code: expect.any(String), message: expect.any(String) });
+  expect(answer.body.code).toMatch(/^[a-z_]+$/);
   expect(answer.body.message).toMatch(/[.?!]$/);
   expect(JSON.stringify(answer.body)).not.toMatch(/ at .+:\d+:\d+/);
   return { status: answer.status, ...answer.body, headers: answer.headers };
@@ -105,7 +107,6 @@ describe("a wrong body", () => {
 describe("what does not exist is 404", () => {
   test.each([
     ["GET", "/nothing/here"],
-    ["GET", "/api/tasks/"],
     ["GET", `/api/tasks/${UNKNOWN}`],
     ["GET", `/api/tasks/${UNKNOWN}/logs`],
     ["DELETE", `/api/tasks/${UNKNOWN}`],
@@ -172,14 +173,15 @@ describe("a wrong method is 405 with Allow", () => {
   });
 });
 
-test.each(["/ws/telemetry", "/ws/telemetry/worker-1", "/ws/events", `/ws/tasks/${UNKNOWN}/logs`])(
-  "%s without an upgrade is 426",
-  async (path) => {
+test("a WebSocket path without an upgrade is 426", async () => {
+  const id = await cluster.api.submit({ command: "true" });
+  for (const path of ["/ws/telemetry", "/ws/telemetry/worker-1", "/ws/events", `/ws/tasks/${id}/logs`]) {
     const error = await refused("GET", path);
     expect(error.status).toBe(426);
     expect(error.code).toBe("upgrade_required");
-  },
-);
+  }
+  await cluster.api.ended(id);
+});
 
 test("a CORS preflight is answered", async () => {
   const response = await fetch(`${cluster.api.url}/api/tasks`, {

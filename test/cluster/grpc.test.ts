@@ -1,10 +1,12 @@
 // The stock gRPC client, with nothing of ours but the .proto file, against the compiled master.
-import { afterAll, afterEach, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, afterEach, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import * as grpc from "@grpc/grpc-js";
 import { loadSync } from "@grpc/proto-loader";
 import { Cluster } from "../support/cluster.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 type Message = Record<string, unknown>;
 
@@ -13,6 +15,7 @@ const loaded = grpc.loadPackageDefinition(
   loadSync(PROTO, {
     includeDirs: [join(import.meta.dir, "../../proto")],
     keepCase: true,
+    defaults: true,
     longs: Number,
     oneofs: true,
   }),

@@ -1,10 +1,12 @@
 // Many tasks, and much output.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { Cluster } from "../support/cluster.ts";
 import { processesOf } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -74,7 +76,9 @@ describe("100 MB of output", () => {
     );
     expect(tail.logs).toMatch(/truncated|cut/i);
     const after = await Promise.all(pids.map(peakMib));
-    for (const [index, peak] of after.entries()) expect(peak - (before[index] ?? 0)).toBeLessThan(64);
+    // What is on its way at one time, and what the garbage collector has not looked at yet; holding the output itself
+    // would take the 64 MiB that are kept, and as much again for each copy between socket and disk.
+    for (const [index, peak] of after.entries()) expect(peak - (before[index] ?? 0)).toBeLessThan(120);
     const response = await fetch(`${cluster.api.url}/api/tasks/${loud}/logs`, {
       headers: { accept: "text/plain" },
     });

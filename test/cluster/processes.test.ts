@@ -1,10 +1,12 @@
 // Tasks as plain processes, through the whole cluster.
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { join } from "node:path";
 import type { TaskDetailJson } from "../support/api.ts";
 import { Cluster } from "../support/cluster.ts";
 import { processesOf } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 let cluster: Cluster;
 beforeAll(async () => {
@@ -77,7 +79,9 @@ describe("cancel", () => {
     const answer = await cluster.api.call<object>("DELETE", `/api/tasks/${id}`);
     expect(answer.body).toMatchObject({ status: "cancelled" });
     expect((await cluster.api.task(id)).status).toBe("cancelled");
-    await waitFor(async () => (await processesOf(MARK)).length === 0, "its processes to be gone");
+    // SIGKILL comes after a grace time of at most 10 s.
+    const gone = async () => (await processesOf(MARK)).length === 0;
+    await waitFor(gone, "its processes to be gone", { timeoutMs: 20_000 });
     await waitFor(async () => {
       const workers = await cluster.api.workers();
       return workers.every(({ allocated_resources }) => allocated_resources.cpu === 0);
@@ -160,5 +164,9 @@ describe("where and when it runs", () => {
     await cluster.api.call("DELETE", `/api/tasks/${first}`);
     expect(await cluster.api.ended(extra)).toMatchObject({ status: "completed", worker_id: "big" });
     await Promise.all(ids.slice(1).map((id) => cluster.api.call("DELETE", `/api/tasks/${id}`)));
+    await waitFor(
+      async () => (await cluster.api.worker("big")).allocated_resources.cpu === 0,
+      "the rest to be stopped",
+    );
   });
 });

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { existsSync } from "node:fs";
 import { WebSocket as WsClient } from "ws";
 import type { SampleJson } from "../support/api.ts";
@@ -6,6 +6,8 @@ import { Child } from "../support/child.ts";
 import { Cluster } from "../support/cluster.ts";
 import { openSocket } from "../support/socket.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 type Telemetry = Record<string, SampleJson>;
 

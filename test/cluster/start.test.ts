@@ -1,6 +1,6 @@
 // How masters and workers are started, and how they refuse to.
 import { Database } from "bun:sqlite";
-import { afterAll, beforeAll, describe, expect, test } from "bun:test";
+import { afterAll, beforeAll, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { copyFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
@@ -10,6 +10,8 @@ import { binary } from "../support/binary.ts";
 import { Child } from "../support/child.ts";
 import { addressesOf, Cluster } from "../support/cluster.ts";
 import { waitFor } from "../support/wait.ts";
+
+setDefaultTimeout(60_000);
 
 let root: string;
 let program: string;
@@ -198,7 +200,7 @@ describe("a worker refuses to start", () => {
     ["a wrong heartbeat", ["--heartbeat-interval", "soon"], /heartbeat-interval/],
     ["a wrong label", ["--label", "x"], /label/],
     ["a wrong master", ["--master", "http://nowhere"], /master/],
-    ["an unknown flag", ["--heartbeet", "5s"], /heartbeat/],
+    ["an unknown flag", ["--memroy", "5G"], /memory/],
   ])("with %s", async (_what, flags, named) => {
     const child = cluster.spawn([
       "worker",

@@ -49,7 +49,8 @@ export class Cluster {
 
   /** Starts a master, then `workers` (id to set-up), and waits until all of them are active. */
   static async start(workers: Readonly<Record<string, WorkerSetup>> = {}, master: MasterSetup = {}) {
-    const cluster = new Cluster(await mkdtemp(join(tmpdir(), "cloudai-test-")), await binary());
+    const program = await binary();
+    const cluster = new Cluster(await mkdtemp(join(tmpdir(), "cloudai-test-")), program);
     try {
       await cluster.startMaster(master);
       await Promise.all(Object.entries(workers).map(([id, setup]) => cluster.startWorker(id, setup)));

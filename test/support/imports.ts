@@ -31,8 +31,7 @@ const RULES: Readonly<Record<string, RoomRule>> = {
 
 /** Single files that may see more than their room. */
 const EXCEPTIONS: readonly { readonly from: RegExp; readonly to: RegExp }[] = [
-  { from: /^master\/sessions?\b/, to: /^gen\// },
-  { from: /^worker\/sessions?\b/, to: /^gen\// },
+  { from: /^(master|worker)\/rpc\.ts$/, to: /^gen\// },
   { from: /^lib\/version\.ts$/, to: /^\.\.\/package\.json$/ },
 ];
 

@@ -15,9 +15,14 @@ export async function openSocket<T>(url: string): Promise<OpenSocket<T>> {
     if (typeof data !== "string") throw new Error(`${url} sent a binary message`);
     messages.push(JSON.parse(data) as T);
   });
+  // Not its state: a server that has said all may have closed it again by the time anybody looks.
+  let opened = false;
+  socket.addEventListener("open", () => {
+    opened = true;
+  });
   await waitFor(() => {
-    if (socket.readyState === WebSocket.CLOSED) throw new Error("it was closed");
-    return socket.readyState === WebSocket.OPEN;
+    if (!opened && socket.readyState === WebSocket.CLOSED) throw new Error("it was closed");
+    return opened;
   }, `${url} to open`);
   return { socket, messages };
 }
