@@ -34,6 +34,10 @@ test: $(binary) ## Run all tests; those that need a Docker Engine say so when th
 bench: $(binary) ## Measure, each figure beside its floor
 	@$(bun) test/bench/bench.ts
 
+.PHONY: sim
+sim: $(deps) ## Play SEEDS=10000 seeded histories of a whole cluster, from START=1 on, over all cores
+	@$(bun) test/simulation/run.ts $(or $(SEEDS),10000) $(or $(START),1)
+
 fmt: $(deps) ## Format the sources and mend what the linter can mend
 	@biome check --write --log-level=error
 	@buf format --write proto

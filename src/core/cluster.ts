@@ -27,8 +27,10 @@ export interface WorkerEntry {
   liveness: Liveness;
   /** Its live session. */
   sessionId: SessionId | undefined;
-  /** Of the process behind the session: the same one may replace its own session. */
+  /** Of the process behind the session, or behind the last one: the same one may replace its own session. */
   instanceId: string | undefined;
+  /** It has said in this session that it is about to stop: it takes nothing new. Not remembered by the store. */
+  stopping: boolean;
   /** The sum over `attempts`. */
   held: Resources;
   readonly attempts: Set<AttemptKey>;
@@ -75,6 +77,7 @@ export class Cluster {
       liveness: worker.joined ? "inactive" : "announced",
       sessionId: undefined,
       instanceId: undefined,
+      stopping: false,
       held: NO_RESOURCES,
       attempts: new Set(),
     };

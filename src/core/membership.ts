@@ -17,7 +17,8 @@ export interface Admission {
 
 /**
  * Opens a session, then makes both sides agree on the attempts: what both know of goes on; what only the worker knows
- * of is stopped; what only we know of is sent again when it had not started, and lost when it had.
+ * of is stopped; what only we know of is sent again when it had not started, and lost when it had, or when this may be
+ * another process than the one it was sent to: that one may run it yet, and no two may run the same attempt.
  * @throws CloudError worker_id_taken while another live process has the id.
  */
 export function openSession(turn: Turn, hello: WorkerHello, sessionId: SessionId): Admission {
@@ -42,19 +43,26 @@ export function openSession(turn: Turn, hello: WorkerHello, sessionId: SessionId
     joined: true,
   };
   const entry = known ?? turn.cluster.addWorker(worker);
+  const sameProcess = entry.instanceId === hello.instanceId;
   entry.sessionId = sessionId;
   entry.instanceId = hello.instanceId;
+  entry.stopping = hello.stopping ?? false;
   turn.setWorker(entry, worker);
   if (entry.liveness !== "active") {
     turn.setLiveness(entry, "active");
     turn.emit("worker_joined", { address: worker.address, version: worker.version }, undefined, worker.id);
   }
   if (worker.draining) turn.command(worker.id, { kind: "drain", on: true });
-  return { stop: reconcile(turn, entry, hello), replaced };
+  return { stop: reconcile(turn, entry, hello, sameProcess), replaced };
 }
 
 /** @returns the attempts that the worker must stop. */
-function reconcile(turn: Turn, entry: WorkerEntry, hello: WorkerHello): readonly AttemptRef[] {
+function reconcile(
+  turn: Turn,
+  entry: WorkerEntry,
+  hello: WorkerHello,
+  sameProcess: boolean,
+): readonly AttemptRef[] {
   const { cluster } = turn;
   const stop: AttemptRef[] = [];
   const held = new Set<string>();
@@ -71,7 +79,7 @@ function reconcile(turn: Turn, entry: WorkerEntry, hello: WorkerHello): readonly
     const attempt = cluster.attempts.get(key);
     const task = attempt === undefined ? undefined : cluster.tasks.get(attempt.ref.taskId);
     if (attempt === undefined || task === undefined) continue;
-    if (task.state.kind === "assigned") {
+    if (task.state.kind === "assigned" && sameProcess) {
       turn.command(hello.workerId, { kind: "start", ref: attempt.ref, spec: task.spec });
     } else {
       loseAttempt(turn, attempt, `worker ${hello.workerId} came back without it`);
@@ -80,12 +88,17 @@ function reconcile(turn: Turn, entry: WorkerEntry, hello: WorkerHello): readonly
   return stop;
 }
 
+/** A worker that is about to stop takes nothing new for the rest of its session. Says nothing of a session that is over. */
+export function setStopping(turn: Turn, id: WorkerId, sessionId: SessionId): void {
+  const entry = turn.cluster.workers.get(id);
+  if (entry?.sessionId === sessionId) entry.stopping = true;
+}
+
 /** A session is over, for whatever reason; its attempts may well go on. Nothing changes when it was replaced before. */
 export function closeSession(turn: Turn, id: WorkerId, sessionId: SessionId, reason: string): void {
   const entry = turn.cluster.workers.get(id);
   if (entry?.sessionId !== sessionId) return;
   entry.sessionId = undefined;
-  entry.instanceId = undefined;
   turn.setLiveness(entry, "inactive");
   turn.emit("worker_inactive", { reason }, undefined, id);
 }

@@ -11,6 +11,9 @@ export interface Requirement {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+/** Delay before a failed attempt is tried again: 1 s, 2 s, 4 s, … at most a minute. */
+export const RETRY_BACKOFF = { firstMs: 1000, mostMs: 60_000 };
+
 interface Entry {
   readonly id: TaskId;
   readonly order: number;
@@ -63,7 +66,9 @@ export class Queue {
     if (task.state.kind !== "queued") throw new Error(`${task.id} is ${task.state.kind}, not queued`);
     const { notBeforeMs } = task.state;
     if (notBeforeMs !== undefined && notBeforeMs > nowMs) {
-      this.#delayed.push({ task, notBeforeMs: notBeforeMs - this.#shiftMs });
+      // Further away than any delay: the clock was set back while there was no master.
+      const atMs = Math.min(notBeforeMs, nowMs + RETRY_BACKOFF.mostMs);
+      this.#delayed.push({ task, notBeforeMs: atMs - this.#shiftMs });
     } else this.#shapeOf(task.spec).push(task);
   }
 

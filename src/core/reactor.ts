@@ -13,15 +13,12 @@ import {
   type TaskSpec,
 } from "../model/task.ts";
 import type { Cluster } from "./cluster.ts";
-import { requirementOf } from "./queue.ts";
-import { blockerOf } from "./scheduler.ts";
+import { RETRY_BACKOFF, requirementOf } from "./queue.ts";
+import { type Blocker, blockerOf, tally } from "./scheduler.ts";
 import type { Turn } from "./turn.ts";
 
 /** How often a task is tried again after its worker was lost, before it counts as failed. */
 export const MAX_LOSSES = 3;
-
-/** Delay before a failed attempt is tried again: 1 s, 2 s, 4 s, … at most a minute. */
-const RETRY_BACKOFF = { firstMs: 1000, mostMs: 60_000 };
 
 export interface Submission {
   readonly id: TaskId;
@@ -119,17 +116,21 @@ export function loseAttempt(turn: Turn, attempt: Attempt, reason: string): void 
   endAttempt(turn, attempt, { kind: "lost", finishedAtMs: turn.nowMs, reason });
 }
 
-/** What no worker of the cluster could hold even when it is empty. @throws CloudError unsatisfiable. */
+/** @throws CloudError unsatisfiable for what no worker of the cluster could hold even when it is empty. */
 function assertSatisfiable(cluster: Cluster, spec: TaskSpec): void {
   const need = requirementOf(spec);
+  const blockers = new Map<Blocker, number>();
   for (const entry of cluster.workers.values()) {
     if (!entry.worker.joined) continue;
     const blocker = blockerOf(need, entry, NO_RESOURCES);
     if (blocker === undefined || blocker === "inactive" || blocker === "draining") return;
+    blockers.set(blocker, (blockers.get(blocker) ?? 0) + 1);
   }
+  const what = spec.name === "" ? "this task" : `"${spec.name}"`;
+  const why = blockers.size === 0 ? "there is none yet" : tally(blockers);
   throw new CloudError(
     "unsatisfiable",
-    `No worker in the cluster could ever run ${spec.name === "" ? "this task" : `"${spec.name}"`}.`,
+    `No worker in the cluster could ever run ${what}: ${why}.`,
     "GET /api/workers shows what there is; without strict=true the task waits for a worker that can.",
   );
 }

@@ -40,12 +40,17 @@ export function blockerOf(need: Requirement, entry: WorkerEntry, held: Resources
   if (held.storageMib + resources.storageMib > capacity.storageMib) return "storage";
   if (held.gpuMillis + resources.gpuMillis > capacity.gpuMillis) return "gpu";
   if (entry.liveness !== "active") return "inactive";
-  if (worker.draining) return "draining";
+  if (worker.draining || entry.stopping) return "draining";
   return undefined;
 }
 
+/** What blocks on how many workers, for a sentence: `cpu on 3, labels on 1`. */
+export function tally(blockers: ReadonlyMap<Blocker, number>): string {
+  return [...blockers].map(([blocker, count]) => `${blocker} on ${count}`).join(", ");
+}
+
 /** The highest fraction of any of a worker's resources that is held: spreading keeps the greatest of these low. */
-export function heldFraction(entry: WorkerEntry): number {
+function heldFraction(entry: WorkerEntry): number {
   const { held } = entry;
   const { capacity } = entry.worker;
   let most = held.cpuMillis / capacity.cpuMillis;

@@ -3,12 +3,12 @@ import type { TaskId, WorkerId } from "../model/ids.ts";
 import { NO_RESOURCES, type Task } from "../model/task.ts";
 import type { Cluster, WorkerEntry } from "./cluster.ts";
 import { type Requirement, requirementOf } from "./queue.ts";
-import { type Blocker, blockerOf } from "./scheduler.ts";
+import { type Blocker, blockerOf, tally } from "./scheduler.ts";
 
 /** Why one worker cannot take the task now. */
 export interface BlockedOn {
   readonly workerId: WorkerId;
-  readonly requirement: string;
+  readonly requirement: Blocker;
   readonly message: string;
   /** It could never hold it, even when empty. */
   readonly never: boolean;
@@ -68,16 +68,15 @@ function summary(cluster: Cluster, task: Task, blocked: readonly BlockedOn[]): s
   }
   if (blocked.every((one) => one.never)) {
     const what = task.spec.workerId === undefined ? "No worker" : `Worker ${task.spec.workerId}`;
-    return `${what} could ever run it: ${tally(blocked)}.`;
+    return `${what} could ever run it: ${tally(countsOf(blocked))}.`;
   }
-  return `No worker can take it now: ${tally(blocked)}.`;
+  return `No worker can take it now: ${tally(countsOf(blocked))}.`;
 }
 
-/** `cpu on 3, labels on 1`. */
-function tally(blocked: readonly BlockedOn[]): string {
-  const counts = new Map<string, number>();
+function countsOf(blocked: readonly BlockedOn[]): Map<Blocker, number> {
+  const counts = new Map<Blocker, number>();
   for (const { requirement } of blocked) counts.set(requirement, (counts.get(requirement) ?? 0) + 1);
-  return [...counts].map(([requirement, count]) => `${requirement} on ${count}`).join(", ");
+  return counts;
 }
 
 function describe(blocker: Blocker, need: Requirement, { worker, held, liveness }: WorkerEntry): string {

@@ -21,6 +21,8 @@ export interface LogOptions {
   readonly format?: "text" | "json";
   /** Where a finished line goes; default stderr. */
   readonly write?: (line: string) => void;
+  /** Default: when lines go to stderr, that is a terminal, and NO_COLOR is not set. */
+  readonly colour?: boolean;
 }
 
 const COLOURS: Record<LogLevel, string> = { debug: "\x1b[2m", info: "", warn: "\x1b[33m", error: "\x1b[31m" };
@@ -28,7 +30,7 @@ const COLOURS: Record<LogLevel, string> = { debug: "\x1b[2m", info: "", warn: "\
 export function createLogger(options: LogOptions = {}): Logger {
   const { level = "info", format = "text" } = options;
   const write = options.write ?? ((line: string) => void process.stderr.write(line));
-  const colour = options.write === undefined && process.stderr.isTTY === true && !process.env.NO_COLOR;
+  const colour = options.colour ?? (options.write === undefined && takesColour());
   const least = LOG_LEVELS.indexOf(level);
   const render = format === "json" ? renderJson : renderText;
 
@@ -47,6 +49,11 @@ export function createLogger(options: LogOptions = {}): Logger {
     };
   };
   return withFields({});
+}
+
+/** Whether stderr is a terminal that takes colours. */
+export function takesColour(): boolean {
+  return process.stderr.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb";
 }
 
 /** Says nothing: for tests and for embedding. */

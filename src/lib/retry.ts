@@ -1,4 +1,5 @@
-// Called by: worker/session, core (delays only), cli. May touch: timers. Never: decides what is worth retrying.
+// Called by: worker, runtime, core (delays only), cli. May touch: the clock. Never: decides what is worth retrying.
+import { type Clock, systemClock } from "./clock.ts";
 
 export interface BackoffOptions {
   /** The first delay's upper bound. */
@@ -17,16 +18,16 @@ export function backoffMs(tryNumber: number, options: BackoffOptions, random: nu
   return Math.round(bound * (0.5 + random / 2));
 }
 
-/** Resolves after `ms`, or at once when `signal` aborts: the caller looks at the signal. */
-export function sleep(ms: number, signal?: AbortSignal): Promise<void> {
+/** Resolves after `ms` on `clock`, or at once when `signal` aborts: the caller looks at the signal. */
+export function sleep(ms: number, signal?: AbortSignal, clock: Clock = systemClock): Promise<void> {
   if (signal?.aborted) return Promise.resolve();
   return new Promise((resolve) => {
     const done = () => {
-      clearTimeout(timer);
+      cancel();
       signal?.removeEventListener("abort", done);
       resolve();
     };
-    const timer = setTimeout(done, ms);
+    const cancel = clock.after(ms, done);
     signal?.addEventListener("abort", done, { once: true });
   });
 }

@@ -4,7 +4,7 @@ import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
 import type { Logger } from "../lib/log.ts";
 import { CloudError, messageOf } from "../model/error.ts";
-import { contextValuesOf } from "./sessions.ts";
+import { contextValuesOf } from "./rpc.ts";
 
 /** The largest message taken from a worker; a chunk of output is at most 512 KiB. */
 const MOST_MESSAGE_BYTES = 8 * 1024 * 1024;

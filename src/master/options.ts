@@ -12,6 +12,10 @@ export interface MasterOptions {
   readonly dataDir: string;
   /** Silence after which a worker is lost. */
   readonly workerTimeoutMs: number;
+  /** How long a task is remembered after its end, with its attempts, events and logs; absent: for ever. */
+  readonly keepFinishedMs?: number;
+  /** How long an attempt's output is kept after its end; absent: as long as its task. */
+  readonly keepLogsMs?: number;
   readonly log: Logger;
 }
 

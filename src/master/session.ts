@@ -1,10 +1,6 @@
-import { create } from "@bufbuild/protobuf";
 import type { Command } from "../core/turn.ts";
-import { type OpenSessionResponse, OpenSessionResponseSchema } from "../gen/cloudai/v1/worker_service_pb.ts";
-import { unreachable } from "../model/error.ts";
-import type { SessionId } from "../model/ids.ts";
+import type { AttemptRef, SessionId } from "../model/ids.ts";
 import type { WorkerHello } from "../model/worker.ts";
-import { attemptRefTo, startAttemptTo } from "../wire/rpc.ts";
 
 /** From SIGTERM to SIGKILL when an attempt is stopped. */
 const STOP_GRACE_MS = 10_000;
@@ -12,18 +8,35 @@ const STOP_GRACE_MS = 10_000;
 /** Silence for fewer heartbeats than this is never taken for death, however short the worker timeout. */
 const HEARTBEATS_PER_TIMEOUT = 3;
 
+/** What a worker hears over its session: `opened` first and once. */
+export type MasterMessage =
+  | {
+      readonly kind: "opened";
+      readonly sessionId: SessionId;
+      readonly version: string;
+      /** Attempts that the worker holds and must stop. */
+      readonly stop: readonly AttemptRef[];
+      /** How long either side may be silent. */
+      readonly timeoutMs: number;
+    }
+  | Exclude<Command, { kind: "stop" }>
+  | (Extract<Command, { kind: "stop" }> & { readonly graceMs: number })
+  | { readonly kind: "ping"; readonly nonce: bigint };
+
 /** One live connection of a worker: what waits to be sent to it, and when it was last heard of, in both directions. */
 export class Session {
   /** How long either side may be silent. */
   readonly timeoutMs: number;
-  readonly #outbox: OpenSessionResponse[] = [];
+  /** The worker has said that it is about to stop. */
+  stopping = false;
+  readonly #outbox: MasterMessage[] = [];
   #wake: (() => void) | undefined;
   #closeReason: string | undefined;
   #heardAtMs: number;
   #nonce = 0n;
   #pingedAtMs = Number.NEGATIVE_INFINITY;
-  /** When the oldest ping that was not echoed yet went out. */
-  #unechoedSinceMs: number | undefined;
+  /** When the pings that were not echoed yet went out, oldest first. */
+  #unechoed: { readonly nonce: bigint; readonly sentAtMs: number }[] = [];
 
   /** @param monotonicMs a clock that never jumps; the worker's own clock is never asked. */
   constructor(
@@ -42,7 +55,7 @@ export class Session {
   }
 
   send(command: Command): void {
-    this.#push(messageOfCommand(command));
+    this.#push(command.kind === "stop" ? { ...command, graceMs: STOP_GRACE_MS } : command);
   }
 
   /** Anything came from the worker. */
@@ -52,7 +65,8 @@ export class Session {
 
   /** A heartbeat tells which ping came last over the command stream. */
   echoed(nonce: bigint): void {
-    if (nonce === this.#nonce) this.#unechoedSinceMs = undefined;
+    // Not only the last one: on a slow way there is always another that has not come back yet.
+    this.#unechoed = this.#unechoed.filter((ping) => ping.nonce > nonce);
   }
 
   /** Pings when it is time to. @returns why the session counts as dead, undefined while it does not. */
@@ -60,15 +74,15 @@ export class Session {
     const nowMs = this.monotonicMs();
     const silentMs = nowMs - this.#heardAtMs;
     if (silentMs > this.timeoutMs) return `no heartbeat for ${Math.round(silentMs / 1000)} s`;
-    if (this.#unechoedSinceMs !== undefined && nowMs - this.#unechoedSinceMs > this.timeoutMs) {
+    const oldest = this.#unechoed[0];
+    if (oldest !== undefined && nowMs - oldest.sentAtMs > this.timeoutMs) {
       return `heartbeats arrive, but commands have not reached it for ${Math.round(this.timeoutMs / 1000)} s`;
     }
     if (nowMs - this.#pingedAtMs >= this.hello.heartbeatIntervalMs) {
       this.#pingedAtMs = nowMs;
-      this.#unechoedSinceMs ??= nowMs;
-      this.#push(
-        create(OpenSessionResponseSchema, { message: { case: "ping", value: { nonce: ++this.#nonce } } }),
-      );
+      this.#nonce += 1n;
+      this.#unechoed.push({ nonce: this.#nonce, sentAtMs: nowMs });
+      this.#push({ kind: "ping", nonce: this.#nonce });
     }
     return undefined;
   }
@@ -80,7 +94,7 @@ export class Session {
   }
 
   /** The command stream: what is sent, in order, until the session is closed or `signal` aborts. */
-  async *commands(signal: AbortSignal): AsyncGenerator<OpenSessionResponse> {
+  async *commands(signal: AbortSignal): AsyncGenerator<MasterMessage> {
     const onAbort = () => this.close("the connection closed");
     signal.addEventListener("abort", onAbort, { once: true });
     if (signal.aborted) onAbort();
@@ -103,29 +117,9 @@ export class Session {
     }
   }
 
-  #push(message: OpenSessionResponse): void {
+  #push(message: MasterMessage): void {
     if (this.#closeReason !== undefined) return;
     this.#outbox.push(message);
     this.#wake?.();
-  }
-}
-
-function messageOfCommand(command: Command): OpenSessionResponse {
-  switch (command.kind) {
-    case "start":
-      return create(OpenSessionResponseSchema, {
-        message: { case: "start", value: startAttemptTo(command.ref, command.spec) },
-      });
-    case "stop":
-      return create(OpenSessionResponseSchema, {
-        message: {
-          case: "stop",
-          value: { attempt: attemptRefTo(command.ref), graceMs: STOP_GRACE_MS, reason: command.reason },
-        },
-      });
-    case "drain":
-      return create(OpenSessionResponseSchema, { message: { case: "drain", value: { on: command.on } } });
-    default:
-      return unreachable(command);
   }
 }

@@ -1,44 +1,27 @@
-import { create } from "@bufbuild/protobuf";
-import {
-  type ConnectRouter,
-  createContextKey,
-  createContextValues,
-  type HandlerContext,
-  type ServiceImpl,
-} from "@connectrpc/connect";
-import { closeSession, loseWorker, openSession } from "../core/membership.ts";
-import { reportFinished, reportStarted } from "../core/reactor.ts";
+// Called by: rpc, life (same room). May touch: the loop, the logs, telemetry. Never: knows how a worker's words travel.
+import { closeSession, loseWorker, openSession, setStopping } from "../core/membership.ts";
+import { type ReportAnswer, reportFinished, reportStarted } from "../core/reactor.ts";
 import type { Command } from "../core/turn.ts";
-import {
-  type AppendLogRequest,
-  type OpenSessionRequest,
-  type OpenSessionResponse,
-  OpenSessionResponseSchema,
-  type ReportAttemptRequest,
-  type SendHeartbeatRequest,
-  WorkerService,
-} from "../gen/cloudai/v1/worker_service_pb.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { CloudError } from "../model/error.ts";
 import { type AttemptRef, newSessionId, type SessionId, type WorkerId } from "../model/ids.ts";
+import type { AttemptExit } from "../model/task.ts";
+import type { Heartbeat, Sample, WorkerHello } from "../model/worker.ts";
 import type { LogStore } from "../store/store.ts";
-import type { TelemetryHub } from "../telemetry/hub.ts";
-import {
-  attemptRefFrom,
-  attemptRefTo,
-  connectErrorOf,
-  exitFrom,
-  helloFrom,
-  sampleFrom,
-} from "../wire/rpc.ts";
 import type { Loop } from "./loop.ts";
-import { Session } from "./session.ts";
+import { type MasterMessage, Session } from "./session.ts";
+
+/** Where samples go. */
+export interface SampleSink {
+  /** @param atMs Unix milliseconds. */
+  record(workerId: WorkerId, sample: Sample, atMs: number): void;
+}
 
 /** What the sessions need of the rest of the master. */
 export interface SessionsParts {
   readonly loop: Loop;
-  readonly hub: TelemetryHub;
+  readonly hub: SampleSink;
   readonly logs: LogStore;
   /** Whether the attempt still holds resources, so that its output is wanted. */
   readonly isLive: (ref: AttemptRef, workerId: WorkerId) => boolean;
@@ -48,14 +31,15 @@ export interface SessionsParts {
   readonly log: Logger;
 }
 
-const peerKey = createContextKey<string>("", { description: "address of the connected worker" });
-
-/** For the Connect adapter: carries the connection's remote address to `OpenSession`. */
-export function contextValuesOf(remoteAddress: string | undefined) {
-  return createContextValues().set(peerKey, remoteAddress?.replace(/^::ffff:/, "") ?? "");
+/** What the master has of an attempt's output. */
+export interface LogAnswer {
+  /** Bytes; the next ones go there. */
+  readonly length: number;
+  /** It wants none of it. */
+  readonly unwanted: boolean;
 }
 
-/** Speaks with the workers: one Session per connected worker, and the clock of those that are away. */
+/** What workers can say: one Session per connected worker, and the clock of those that are away. */
 export class Sessions {
   readonly #sessions = new Map<SessionId, Session>();
   /** Since when workers without a session have been away, on the monotonic clock. */
@@ -72,16 +56,6 @@ export class Sessions {
     this.#awaySinceMs.clear();
     for (const id of away) this.#awaySinceMs.set(id, this.parts.clock.monotonic());
   }
-
-  readonly routes = (router: ConnectRouter): void => {
-    const service: ServiceImpl<typeof WorkerService> = {
-      openSession: (request, context) => this.#openSession(request, context),
-      sendHeartbeat: (request) => edge(() => this.#heartbeat(request)),
-      reportAttempt: (request) => edge(() => this.#report(request)),
-      appendLog: (request) => edge(() => this.#appendLog(request)),
-    };
-    router.service(WorkerService, service);
-  };
 
   /** Hands a committed command to the worker's stream. */
   send(sessionId: SessionId, command: Command): void {
@@ -101,7 +75,9 @@ export class Sessions {
       const awayMs = this.parts.clock.monotonic() - sinceMs;
       if (awayMs <= this.parts.workerTimeoutMs) continue;
       this.#awaySinceMs.delete(id);
-      this.#lose(id, undefined, `worker ${id} was away for ${Math.round(awayMs / 1000)} s`);
+      const reason = `worker ${id} was away for ${Math.round(awayMs / 1000)} s`;
+      // When that cannot be recorded, the next check says it again.
+      this.#lose(id, undefined, reason, () => this.#awaySinceMs.set(id, sinceMs));
     }
   }
 
@@ -110,95 +86,74 @@ export class Sessions {
     for (const session of this.#sessions.values()) session.close("the master is shutting down");
   }
 
-  async *#openSession(
-    request: OpenSessionRequest,
-    context: HandlerContext,
-  ): AsyncGenerator<OpenSessionResponse> {
-    const { loop, log } = this.parts;
-    const hello = await edge(() => helloFrom(request, context.values.get(peerKey)));
-    const session = new Session(
-      newSessionId(),
-      hello,
-      this.parts.workerTimeoutMs,
-      this.parts.clock.monotonic,
-    );
-    const id = hello.workerId;
+  /**
+   * Opens a session and gives what the worker is to hear, until the session is closed or `connection` aborts.
+   * @throws CloudError worker_id_taken, unavailable.
+   */
+  async *open(hello: WorkerHello, connection: AbortSignal): AsyncGenerator<MasterMessage> {
+    const { loop, version, workerTimeoutMs, clock } = this.parts;
+    const session = new Session(newSessionId(), hello, workerTimeoutMs, clock.monotonic);
     this.#sessions.set(session.id, session);
     try {
-      const admission = await edge(() => loop.ask((turn) => openSession(turn, hello, session.id)));
-      this.#awaySinceMs.delete(id);
+      const asked = loop.ask((turn) => openSession(turn, hello, session.id));
+      // Whether or not its coming can be recorded, it has spoken: that a disk is full is no silence of the worker's.
+      const admission = await asked.finally(() => this.#awaySinceMs.delete(hello.workerId));
       if (admission.replaced !== undefined)
         this.#sessions.get(admission.replaced)?.close("replaced by a newer session");
-      log.info("worker connected", { worker: id, address: hello.address, version: hello.version });
-      if (hello.version !== this.parts.version) {
-        log.warn("worker runs another version", {
-          worker: id,
-          theirs: hello.version,
-          ours: this.parts.version,
-        });
-      }
-      yield create(OpenSessionResponseSchema, {
-        message: {
-          case: "opened",
-          value: {
-            sessionId: session.id,
-            version: this.parts.version,
-            stop: admission.stop.map(attemptRefTo),
-            timeoutMs: session.timeoutMs,
-          },
-        },
-      });
-      yield* session.commands(context.signal);
+      this.#welcome(hello);
+      const { id: sessionId, timeoutMs } = session;
+      yield { kind: "opened", sessionId, version, stop: admission.stop, timeoutMs };
+      yield* session.commands(connection);
     } finally {
       this.#sessions.delete(session.id);
       this.#closed(session);
     }
   }
 
-  async #heartbeat(request: SendHeartbeatRequest): Promise<Record<string, never>> {
-    const session = this.#session(request.sessionId);
-    session.heard();
-    session.echoed(request.echoedNonce);
-    this.parts.hub.record(session.hello.workerId, sampleFrom(request), this.parts.clock.now());
-    return {};
-  }
-
-  async #report(request: ReportAttemptRequest): Promise<{ stale: boolean }> {
-    const session = this.#session(request.sessionId);
-    session.heard();
-    const ref = attemptRefFrom(request.attempt);
-    const { workerId } = session.hello;
-    const { report } = request;
-    switch (report.case) {
-      case "started":
-        return this.parts.loop.ask((turn) => reportStarted(turn, workerId, ref, Number(report.value.atMs)));
-      case "finished":
-        return this.parts.loop.ask((turn) => reportFinished(turn, workerId, ref, exitFrom(report.value)));
-      default:
-        throw new CloudError("invalid_argument", "report is missing; it must be started or finished.");
-    }
-  }
-
-  async #appendLog(request: AppendLogRequest): Promise<{ length: bigint; unwanted: boolean }> {
-    const session = this.#session(request.sessionId);
-    session.heard();
-    const ref = attemptRefFrom(request.attempt);
-    if (!this.parts.isLive(ref, session.hello.workerId)) return { length: 0n, unwanted: true };
-    const { logs } = this.parts;
-    const length =
-      request.data.byteLength === 0
-        ? logs.length(ref)
-        : logs.append(ref, Number(request.offset), request.data);
-    return { length: BigInt(length), unwanted: false };
-  }
-
-  /** @throws CloudError session_over when it was closed or never was: the worker opens another. */
-  #session(id: string): Session {
-    const session = this.#sessions.get(id as SessionId);
+  /** The session that speaks. @throws CloudError session_over when it was closed or never was: the worker opens another. */
+  hear(sessionId: string): Session {
+    const session = this.#sessions.get(sessionId as SessionId);
     if (session === undefined || session.closeReason !== undefined) {
       throw new CloudError("session_over", "The session is over.", "Open another with OpenSession.");
     }
+    session.heard();
     return session;
+  }
+
+  /** Never waits for the disk. @throws CloudError unavailable when the news that it is about to stop cannot be taken. */
+  async heartbeat(session: Session, { sample, echoedNonce, stopping }: Heartbeat): Promise<void> {
+    const { hub, loop, clock } = this.parts;
+    const { workerId } = session.hello;
+    session.echoed(echoedNonce);
+    hub.record(workerId, sample, clock.now());
+    if (!stopping || session.stopping) return;
+    await loop.ask((turn) => setStopping(turn, workerId, session.id));
+    session.stopping = true;
+  }
+
+  /** @param atMs Unix milliseconds. @throws CloudError unavailable: say it again. */
+  reportStarted(session: Session, ref: AttemptRef, atMs: number): Promise<ReportAnswer> {
+    return this.parts.loop.ask((turn) => reportStarted(turn, session.hello.workerId, ref, atMs));
+  }
+
+  /** @throws CloudError unavailable: say it again. */
+  reportFinished(session: Session, ref: AttemptRef, exit: AttemptExit): Promise<ReportAnswer> {
+    return this.parts.loop.ask((turn) => reportFinished(turn, session.hello.workerId, ref, exit));
+  }
+
+  /** Appends at the master's own length only; no bytes only ask for it. @throws CloudError unavailable: say it again. */
+  appendLog(session: Session, ref: AttemptRef, offset: number, bytes: Uint8Array): LogAnswer {
+    const { logs, isLive } = this.parts;
+    if (!isLive(ref, session.hello.workerId)) return { length: 0, unwanted: true };
+    const length = bytes.byteLength === 0 ? logs.length(ref) : logs.append(ref, offset, bytes);
+    return { length, unwanted: false };
+  }
+
+  #welcome({ workerId, address, version }: WorkerHello): void {
+    const { log, version: ours } = this.parts;
+    log.info("worker connected", { worker: workerId, address, version });
+    if (version !== ours)
+      log.warn("worker runs another version", { worker: workerId, theirs: version, ours });
   }
 
   #closed(session: Session): void {
@@ -214,7 +169,7 @@ export class Sessions {
       .catch(() => log.debug("session closed with the master", { worker: workerId }));
   }
 
-  #lose(id: WorkerId, sessionId: SessionId | undefined, reason: string): void {
+  #lose(id: WorkerId, sessionId: SessionId | undefined, reason: string, onRefused = () => {}): void {
     const { loop, log } = this.parts;
     loop
       .ask((turn) => {
@@ -222,15 +177,9 @@ export class Sessions {
         loseWorker(turn, id, reason);
       })
       .then(() => log.warn("worker lost", { worker: id, reason }))
-      .catch((error) => log.debug("worker not declared lost", { worker: id, error: String(error) }));
-  }
-}
-
-/** Everything thrown leaves as a gRPC status. */
-async function edge<T>(work: () => T | Promise<T>): Promise<T> {
-  try {
-    return await work();
-  } catch (error) {
-    throw connectErrorOf(error);
+      .catch((error) => {
+        onRefused();
+        log.debug("worker not declared lost", { worker: id, error: String(error) });
+      });
   }
 }

@@ -18,6 +18,7 @@ export type ErrorCode =
   | "idempotency_key_reused"
   | "unsatisfiable"
   | "session_over"
+  | "logs_removed"
   | "too_many_requests"
   | "shutting_down"
   | "unavailable"

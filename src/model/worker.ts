@@ -39,6 +39,8 @@ export interface WorkerHello {
   readonly heartbeatIntervalMs: number;
   /** Every attempt whose end has not been acknowledged. */
   readonly held: readonly HeldAttempt[];
+  /** It is about to stop and takes nothing new; absent: it is not. */
+  readonly stopping?: boolean;
 }
 
 export interface HeldAttempt {
@@ -90,4 +92,13 @@ export interface Sample {
   readonly seq: number;
   readonly host: HostSample;
   readonly attempts: readonly AttemptSample[];
+}
+
+/** What a worker says every few seconds. */
+export interface Heartbeat {
+  readonly sample: Sample;
+  /** Of the last ping that came, 0 before the first: proves that the worker hears its commands. */
+  readonly echoedNonce: bigint;
+  /** It is about to stop and takes nothing new. */
+  readonly stopping: boolean;
 }

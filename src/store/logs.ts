@@ -10,12 +10,20 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
+import { readdir, unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Logger, silentLogger } from "../lib/log.ts";
 import { CloudError, messageOf } from "../model/error.ts";
-import { type AttemptKey, type AttemptRef, attemptKey, isTaskId, quote } from "../model/ids.ts";
+import {
+  type AttemptKey,
+  type AttemptRef,
+  attemptKey,
+  isTaskId,
+  parseAttemptKey,
+  quote,
+} from "../model/ids.ts";
 import { makeFolder, syncFolder } from "./folder.ts";
-import type { LogStore } from "./store.ts";
+import type { PrunableLogStore } from "./store.ts";
 
 export interface LogStoreOptions {
   /** Holds `<2 hex>/<task id>.<n>.log`; made when missing. */
@@ -25,7 +33,7 @@ export interface LogStoreOptions {
 }
 
 /** @throws CloudError data_folder when the folder cannot be made. */
-export function openLogStore(options: LogStoreOptions): LogStore {
+export function openLogStore(options: LogStoreOptions): PrunableLogStore {
   makeFolder(options.folder);
   return new FileLogStore(options.folder, options.log ?? silentLogger);
 }
@@ -45,7 +53,7 @@ interface OpenLog {
   synced: number;
 }
 
-class FileLogStore implements LogStore {
+class FileLogStore implements PrunableLogStore {
   /** Least recently used first. */
   readonly #open = new Map<AttemptKey, OpenLog>();
   /** Since the last sync: then `folder` itself is to be synced, too. */
@@ -135,6 +143,27 @@ class FileLogStore implements LogStore {
     };
   }
 
+  async *list(): AsyncGenerator<readonly AttemptRef[]> {
+    for (const name of await readdir(this.folder)) {
+      const names = await readdir(join(this.folder, name)).catch(goneIsEmpty);
+      yield names.map(refOfLog).filter((ref) => ref !== undefined);
+    }
+  }
+
+  async remove(ref: AttemptRef): Promise<void> {
+    const path = this.#path(ref);
+    const log = this.#open.get(attemptKey(ref));
+    if (log !== undefined) {
+      this.#open.delete(attemptKey(ref));
+      closeSync(log.descriptor);
+    }
+    try {
+      await unlink(path);
+    } catch (error) {
+      if (!isGone(error)) throw unavailable(`The log ${path} cannot be removed`, error);
+    }
+  }
+
   close(): void {
     for (const { descriptor } of this.#open.values()) closeSync(descriptor);
     this.#open.clear();
@@ -204,6 +233,21 @@ class FileLogStore implements LogStore {
     }
     return join(this.folder, taskId.slice(-2), `${taskId}.${n}.log`);
   }
+}
+
+/** The attempt whose output a file of this name holds; undefined when it is none of ours. */
+export function refOfLog(name: string): AttemptRef | undefined {
+  const [, taskId, n] = /^(task-[0-9a-f-]+)\.([0-9]+)\.log$/.exec(name) ?? [];
+  return parseAttemptKey(`${taskId}#${n}`);
+}
+
+function isGone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+}
+
+function goneIsEmpty(error: unknown): string[] {
+  if (isGone(error)) return [];
+  throw error;
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array, position: number): void {

@@ -74,6 +74,19 @@ const STEPS: readonly string[] = [
      fingerprint TEXT NOT NULL,
      task_ids    TEXT NOT NULL            -- JSON
    );`,
+
+  // What retention needs. The tasks of a submit have positions in a row, so the two ends say which they are.
+  `CREATE TABLE marks (
+     name  TEXT    NOT NULL PRIMARY KEY,
+     value INTEGER NOT NULL
+   ) WITHOUT ROWID;
+
+   ALTER TABLE submits ADD COLUMN first_position INTEGER;
+   ALTER TABLE submits ADD COLUMN last_position INTEGER;
+   UPDATE submits SET
+     first_position = (SELECT position FROM tasks WHERE id = json_extract(task_ids, '$[0]')),
+     last_position = (SELECT position FROM tasks WHERE id = json_extract(task_ids, '$[#-1]'));
+   CREATE INDEX submits_by_position ON submits (last_position);`,
 ];
 
 /** The version that this program writes. */

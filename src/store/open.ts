@@ -94,7 +94,7 @@ function connect(options: OpenOptions, path: string, journal: "WAL" | "DELETE"):
 }
 
 /** Reads the header only, so it costs the same for any size. */
-function checkedVersion(database: Database, path: string, fresh: boolean): number {
+export function checkedVersion(database: Database, path: string, fresh: boolean): number {
   const pragma = (name: string): number =>
     database.prepare<Record<string, number>, []>(`PRAGMA ${name}`).get()?.[name] ?? 0;
   // Reading the schema makes SQLite compare the size in the header with the file's.

@@ -3,7 +3,7 @@ import { CloudError } from "../model/error.ts";
 import { quote } from "../model/ids.ts";
 import { TASK_COLUMNS, type TaskRow, taskOf } from "./rows.ts";
 import type { TaskPage, TaskQuery } from "./store.ts";
-import { type TaskChange, type TaskFilter, Totals } from "./totals.ts";
+import { type RemovedTask, type TaskChange, type TaskFilter, Totals } from "./totals.ts";
 
 /** Each filter has a column and an index that ends with `position`. */
 const FILTERS = [
@@ -56,6 +56,10 @@ export class Pages {
 
   follow(changes: readonly TaskChange[]): void {
     this.#totals.follow(changes);
+  }
+
+  forget(removed: readonly RemovedTask[]): void {
+    this.#totals.forget(removed);
   }
 
   #lead(filter: TaskFilter): Lead | undefined {

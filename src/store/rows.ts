@@ -50,6 +50,18 @@ export interface FormerTask {
   readonly last_worker_id: WorkerId | null;
 }
 
+/** What retention needs to know of a task. */
+export interface OverRow extends FormerTask {
+  readonly position: number;
+  readonly id: TaskId;
+  readonly user_id: string;
+  readonly tag: string;
+  readonly name: string;
+  readonly created_at_ms: number;
+  /** Null while it has not ended or an attempt of it holds resources. */
+  readonly over_since_ms: number | null;
+}
+
 // Absent fields stay absent: what is read equals what was written, key by key.
 
 export function taskOf(row: TaskRow): Task {

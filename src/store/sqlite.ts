@@ -7,9 +7,19 @@ import type { Worker } from "../model/worker.ts";
 import { guarded } from "./failure.ts";
 import { openDatabase } from "./open.ts";
 import { Pages } from "./pages.ts";
+import { Pruning } from "./pruning.ts";
 import { attemptOf, eventOf, type FormerTask, taskOf } from "./rows.ts";
 import { prepareStatements, type Statements } from "./statements.ts";
-import type { Batch, IdempotentSubmit, Snapshot, Store, TaskPage, TaskQuery } from "./store.ts";
+import type {
+  Batch,
+  IdempotentSubmit,
+  PrunableStore,
+  PrunedTasks,
+  PruneQuery,
+  Snapshot,
+  TaskPage,
+  TaskQuery,
+} from "./store.ts";
 import type { TaskChange } from "./totals.ts";
 
 export interface SqliteStoreOptions {
@@ -25,17 +35,18 @@ export interface SqliteStoreOptions {
  * The store in one SQLite file. One process at a time may have it open; `lib/lock.ts` sees to that.
  * @throws CloudError data_folder when the file cannot be used: not writable, damaged, not ours, from a newer version.
  */
-export function openSqliteStore(options: SqliteStoreOptions): Store {
+export function openSqliteStore(options: SqliteStoreOptions): PrunableStore {
   const { path, log = silentLogger, busyTimeoutMs = 5000 } = options;
   const database = openDatabase({ path, log, busyTimeoutMs });
   return new SqliteStore(database, path);
 }
 
-class SqliteStore implements Store {
+class SqliteStore implements PrunableStore {
   readonly #database: Database;
   readonly #path: string;
   readonly #sql: Statements;
   readonly #pages: Pages;
+  readonly #pruning: Pruning;
   /** The highest order that is stored: a task above it is new without looking. */
   #lastOrder: number;
 
@@ -44,7 +55,10 @@ class SqliteStore implements Store {
     this.#path = path;
     this.#sql = prepareStatements(database);
     this.#pages = new Pages(database);
-    this.#lastOrder = this.#guarded(() => this.#sql.lastOrder.get()?.last ?? 0);
+    this.#pruning = this.#guarded(() => new Pruning(this.#sql));
+    this.#lastOrder = this.#guarded(() =>
+      Math.max(this.#sql.lastOrder.get()?.last ?? 0, this.#pruning.lastOrder),
+    );
   }
 
   load(): Snapshot {
@@ -52,26 +66,19 @@ class SqliteStore implements Store {
       tasks: this.#sql.liveTasks.all().map(taskOf),
       attempts: this.#sql.liveAttempts.all().map(attemptOf),
       workers: this.#sql.workers.all().map(({ worker }): Worker => JSON.parse(worker)),
-      lastSeq: this.#sql.lastSeq.get()?.last ?? 0,
+      lastSeq: Math.max(this.#sql.lastSeq.get()?.last ?? 0, this.#pruning.seq),
       lastOrder: this.#lastOrder,
     }));
   }
 
   commit(batch: Batch): void {
-    this.#guarded(() => {
-      this.#sql.begin.run();
-      try {
-        const changes = batch.tasks.map((task) => this.#writeTask(task));
-        this.#writeRest(batch);
-        this.#sql.commit.run();
-        this.#pages.follow(changes);
-        this.#lastOrder = batch.tasks.reduce((last, task) => Math.max(last, task.order), this.#lastOrder);
-      } catch (error) {
-        // After some errors SQLite has rolled back by itself.
-        if (this.#database.inTransaction) this.#sql.rollback.run();
-        throw error;
-      }
+    const changes = this.#transaction(() => {
+      const written = batch.tasks.map((task) => this.#writeTask(task));
+      this.#writeRest(batch);
+      return written;
     });
+    this.#pages.follow(changes);
+    this.#lastOrder = batch.tasks.reduce((last, task) => Math.max(last, task.order), this.#lastOrder);
   }
 
   task(id: TaskId): Task | undefined {
@@ -119,8 +126,48 @@ class SqliteStore implements Store {
     });
   }
 
+  pruneTasks(query: PruneQuery): PrunedTasks {
+    const { removed, attempts, nextOrder } = this.#transaction(() =>
+      this.#pruning.tasks(query, this.#lastOrder),
+    );
+    this.#pages.forget(removed);
+    return { tasks: removed.length, attempts, nextOrder };
+  }
+
+  pruneEvents(beforeMs: number, most: number): number {
+    return this.#transaction(() => this.#pruning.events(beforeMs, most));
+  }
+
+  prunedSeq(): number {
+    return this.#pruning.seq;
+  }
+
+  logsKeptSinceMs(): number {
+    return this.#pruning.logsKeptSinceMs;
+  }
+
+  keepLogsSince(ms: number): void {
+    this.#transaction(() => this.#pruning.keepLogsSince(ms));
+  }
+
   close(): void {
     this.#guarded(() => this.#database.close(true));
+  }
+
+  /** All of `work` or nothing of it. */
+  #transaction<T>(work: () => T): T {
+    return this.#guarded(() => {
+      this.#sql.begin.run();
+      try {
+        const result = work();
+        this.#sql.commit.run();
+        return result;
+      } catch (error) {
+        // After some errors SQLite has rolled back by itself.
+        if (this.#database.inTransaction) this.#sql.rollback.run();
+        throw error;
+      }
+    });
   }
 
   #guarded<T>(work: () => T): T {
@@ -185,7 +232,8 @@ class SqliteStore implements Store {
       this.#sql.insertEvent.run(seq, timeMs, type, taskId ?? null, workerId ?? null, JSON.stringify(details));
     }
     for (const { key, fingerprint, taskIds } of batch.submits) {
-      this.#sql.insertSubmit.run(key, fingerprint, JSON.stringify(taskIds));
+      const ends = [taskIds.at(0) ?? null, taskIds.at(-1) ?? null];
+      this.#sql.insertSubmit.run(key, fingerprint, JSON.stringify(taskIds), ...ends);
     }
   }
 }

@@ -5,6 +5,7 @@ import {
   EVENT_COLUMNS,
   type EventRow,
   type FormerTask,
+  type OverRow,
   TASK_COLUMNS,
   type TaskRow,
 } from "./rows.ts";
@@ -15,7 +16,7 @@ export type Statements = ReturnType<typeof prepareStatements>;
 
 /** Every statement but those of the pages, compiled once. */
 export function prepareStatements(database: Database) {
-  return { ...reads(database), ...writes(database) };
+  return { ...reads(database), ...writes(database), ...pruning(database) };
 }
 
 function reads(database: Database) {
@@ -77,6 +78,43 @@ function writes(database: Database) {
     putWorker: prepare("INSERT OR REPLACE INTO workers (id, worker) VALUES (?, ?)"),
     removeWorker: prepare("DELETE FROM workers WHERE id = ?"),
     insertEvent: prepare(`INSERT INTO events (${EVENT_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)`),
-    insertSubmit: prepare("INSERT INTO submits (key, fingerprint, task_ids) VALUES (?, ?, ?)"),
+    insertSubmit: prepare(
+      `INSERT INTO submits (key, fingerprint, task_ids, first_position, last_position)
+       VALUES (?, ?, ?, (SELECT position FROM tasks WHERE id = ?), (SELECT position FROM tasks WHERE id = ?))`,
+    ),
+  };
+}
+
+function pruning(database: Database) {
+  const remove = (sql: string) => database.prepare<unknown, [Value]>(sql);
+  return {
+    mark: database.prepare<{ value: number }, [string]>("SELECT value FROM marks WHERE name = ?"),
+    setMark: database.prepare<unknown, [string, number]>(
+      "INSERT OR REPLACE INTO marks (name, value) VALUES (?, ?)",
+    ),
+    // In the order of submission, so that a caller may stop at the first task that is too young to have ended long ago.
+    overTasks: database.prepare<OverRow, [number, number]>(
+      `SELECT t.position, t.id, t.status, t.user_id, t.tag, t.name, t.last_worker_id, t.created_at_ms,
+         CASE WHEN t.status IN ('completed', 'failed', 'cancelled') AND NOT EXISTS (
+           SELECT 1 FROM attempts a WHERE a.task_id = t.id AND a.ended IS NULL
+         ) THEN json_extract(t.state, '$.finishedAtMs') END AS over_since_ms
+       FROM tasks t WHERE t.position > ? ORDER BY t.position LIMIT ?`,
+    ),
+    removeTask: remove("DELETE FROM tasks WHERE position = ?"),
+    removeSpec: remove("DELETE FROM specs WHERE position = ?"),
+    removeAttempts: database.prepare<{ n: number }, [string]>(
+      "DELETE FROM attempts WHERE task_id = ? RETURNING n",
+    ),
+    // The submit that the position belongs to, once nothing is left of it.
+    removeSubmit: remove(
+      `DELETE FROM submits WHERE key = (
+         SELECT key FROM (SELECT * FROM submits WHERE last_position >= ?1 ORDER BY last_position LIMIT 1)
+         WHERE first_position <= ?1
+           AND NOT EXISTS (SELECT 1 FROM tasks WHERE position BETWEEN first_position AND last_position))`,
+    ),
+    oldestEvents: database.prepare<{ seq: number; time_ms: number }, [number]>(
+      "SELECT seq, time_ms FROM events ORDER BY seq LIMIT ?",
+    ),
+    removeEvents: remove("DELETE FROM events WHERE seq <= ?"),
   };
 }

@@ -80,6 +80,47 @@ export interface Store {
   close(): void;
 }
 
+/** Which tasks retention asks to forget. */
+export interface PruneQuery {
+  /** Unix milliseconds: only tasks that ended earlier. */
+  readonly endedBeforeMs: number;
+  /** Looks at the tasks after this place in the order of submission; 0 begins with the first. */
+  readonly afterOrder: number;
+  /** Looks at so many tasks at most: that bounds how long the call takes. */
+  readonly most: number;
+}
+
+export interface PrunedTasks {
+  /** How many were forgotten. */
+  readonly tasks: number;
+  /** Every attempt that was forgotten with its task: its output can go, too. */
+  readonly attempts: readonly AttemptRef[];
+  /** For the next `afterOrder`; undefined when no later task can have ended before `endedBeforeMs`. */
+  readonly nextOrder: number | undefined;
+}
+
+/** A store whose past can be forgotten, and which tells how far it was. */
+export interface PrunableStore extends Store {
+  /**
+   * Forgets tasks that are over, with their attempts, and the keys of submits of which nothing is left. Never a task that
+   * has not ended or of which an attempt holds resources. A later order or seq is never given out again.
+   * @throws CloudError unavailable as `commit` does: nothing is forgotten then.
+   */
+  pruneTasks(query: PruneQuery): PrunedTasks;
+  /**
+   * Forgets the oldest events, as long as they happened before `beforeMs` (Unix milliseconds), at most `most`; what is
+   * left has no gap.
+   * @returns how many. @throws CloudError unavailable.
+   */
+  pruneEvents(beforeMs: number, most: number): number;
+  /** The `seq` of the last event that was forgotten, 0 when none ever was. */
+  prunedSeq(): number;
+  /** The output of attempts that ended before this was given up (Unix milliseconds); 0 when none ever was. */
+  logsKeptSinceMs(): number;
+  /** Gives up the output of attempts that ended before; an earlier time than the present one changes nothing. @throws CloudError unavailable. */
+  keepLogsSince(ms: number): void;
+}
+
 /** Keeps what attempts print: one append-only byte string per attempt. */
 export interface LogStore {
   /** 0 for an attempt that has printed nothing yet. */
@@ -100,4 +141,16 @@ export interface LogStore {
   /** Calls `onGrowth` after each append until the returned function is called. */
   watch(ref: AttemptRef, onGrowth: () => void): () => void;
   close(): void;
+}
+
+/** Logs that can be forgotten. */
+export interface PrunableLogStore extends LogStore {
+  /** Every attempt that has output, some at a time, in no order; one that comes or goes meanwhile may be missed. */
+  list(): AsyncIterable<readonly AttemptRef[]>;
+  /**
+   * Removes what an attempt that has ended has printed; nothing when there is none. A large file may take its time, and
+   * nobody waits for that but the caller.
+   * @throws CloudError unavailable when the disk is read-only.
+   */
+  remove(ref: AttemptRef): Promise<void>;
 }

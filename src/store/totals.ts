@@ -1,4 +1,4 @@
-import { statusOf, type Task, type TaskStatus } from "../model/task.ts";
+import { statusOf, type Task, type TaskSpec, type TaskStatus } from "../model/task.ts";
 import type { FormerTask } from "./rows.ts";
 import type { TaskQuery } from "./store.ts";
 
@@ -10,6 +10,13 @@ export interface TaskChange {
   readonly task: Task;
   readonly former: FormerTask | null;
 }
+
+/** A task that retention took out, as far as a filter can tell it from others. */
+export interface RemovedTask extends FormerTask {
+  readonly spec: FilteredSpec;
+}
+
+type FilteredSpec = Pick<TaskSpec, "userId" | "tag" | "name">;
 
 /** So many filters are followed at most; each costs every changed task two comparisons. */
 const MOST_FILTERS = 32;
@@ -40,21 +47,30 @@ export class Totals {
   follow(changes: readonly TaskChange[]): void {
     for (const entry of this.#known.values()) {
       for (const { task, former } of changes) {
-        if (former !== null && matches(entry.filter, task, former.status, former.last_worker_id))
+        if (former !== null && matches(entry.filter, task.spec, former.status, former.last_worker_id))
           entry.total--;
-        if (matches(entry.filter, task, statusOf(task.state), task.lastWorkerId ?? null)) entry.total++;
+        if (matches(entry.filter, task.spec, statusOf(task.state), task.lastWorkerId ?? null)) entry.total++;
+      }
+    }
+  }
+
+  /** Only after the commit, too. */
+  forget(removed: readonly RemovedTask[]): void {
+    for (const entry of this.#known.values()) {
+      for (const { spec, status, last_worker_id } of removed) {
+        if (matches(entry.filter, spec, status, last_worker_id)) entry.total--;
       }
     }
   }
 }
 
 /** The spec never changes, so it is the same for the task as it was. */
-function matches(filter: TaskFilter, task: Task, status: TaskStatus, worker: string | null): boolean {
+function matches(filter: TaskFilter, spec: FilteredSpec, status: TaskStatus, worker: string | null): boolean {
   return (
     (filter.status === undefined || filter.status === status) &&
     (filter.workerId === undefined || filter.workerId === worker) &&
-    (filter.userId === undefined || filter.userId === task.spec.userId) &&
-    (filter.tag === undefined || filter.tag === task.spec.tag) &&
-    (filter.name === undefined || filter.name === task.spec.name)
+    (filter.userId === undefined || filter.userId === spec.userId) &&
+    (filter.tag === undefined || filter.tag === spec.tag) &&
+    (filter.name === undefined || filter.name === spec.name)
   );
 }

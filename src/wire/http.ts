@@ -15,6 +15,7 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   worker_busy: 409,
   idempotency_key_reused: 409,
   session_over: 409,
+  logs_removed: 410,
   body_too_large: 413,
   unsupported_content_type: 415,
   unsatisfiable: 422,
@@ -25,10 +26,6 @@ const STATUS: Readonly<Record<ErrorCode, number>> = {
   data_folder: 500,
   internal: 500,
 };
-
-export function httpStatusOf(code: ErrorCode): number {
-  return STATUS[code];
-}
 
 /** What the outside hears of anything thrown: never a stack, and of a bug nothing but that it is one. */
 export function errorTo(error: unknown): { readonly status: number; readonly body: ErrorJson } {
@@ -44,7 +41,7 @@ export function errorTo(error: unknown): { readonly status: number; readonly bod
   }
   const { code, message, hint } = error;
   return {
-    status: httpStatusOf(code),
+    status: STATUS[code],
     body: { code, message, ...(hint === undefined ? {} : { hint }) },
   };
 }

@@ -42,7 +42,7 @@ export const RunningTaskJson = Type.Object({
 });
 export type RunningTaskJson = Static<typeof RunningTaskJson>;
 
-export const GpuJson = Type.Object({
+const GpuJson = Type.Object({
   name: Type.String(),
   utilisation: percent("Busy"),
   memory_used: Type.Number(),
@@ -50,7 +50,6 @@ export const GpuJson = Type.Object({
   temperature: Type.Number({ description: "Degrees Celsius" }),
   power: Type.Number({ description: "Watts" }),
 });
-export type GpuJson = Static<typeof GpuJson>;
 
 export const TelemetryJson = Type.Object({
   worker_id: Type.String(),
@@ -182,6 +181,7 @@ export const TaskDetailJson = Type.Object({
       completed_at: seconds("When it ended"),
       logs: Type.String({ description: "The last 1 MiB that its last attempt printed" }),
       logs_truncated: Type.Boolean({ description: "There is more; GET /api/tasks/{id}/logs has it" }),
+      logs_removed: Type.Boolean({ description: "It was too old to be kept (--keep-logs)" }),
       exit_code: orNull(Type.Integer()),
       reason: Type.String(),
     }),
@@ -210,6 +210,9 @@ export const TaskLogsJson = Type.Object({
   status: words(STATUSES),
   completed_at: orNull(seconds("When the task ended")),
   truncated: Type.Boolean({ description: "Only the newest 8 MiB are here; Accept: text/plain gets all" }),
+  logs_removed: Type.Boolean({
+    description: "There may have been output; it was too old to be kept (--keep-logs)",
+  }),
 });
 export type TaskLogsJson = Static<typeof TaskLogsJson>;
 
@@ -367,3 +370,15 @@ export const LogMessageJson = Type.Union([
   }),
 ]);
 export type LogMessageJson = Static<typeof LogMessageJson>;
+
+export const LogAttemptJson = Type.Object(
+  {
+    type: Type.Literal("attempt"),
+    task_id: Type.String(),
+    attempt: Type.Integer({ description: "Whose output the binary frames after this are" }),
+    worker_id: Type.String(),
+    offset: Type.Integer({ description: "Of the first byte that follows" }),
+  },
+  { description: "Only with ?raw=true" },
+);
+export type LogAttemptJson = Static<typeof LogAttemptJson>;

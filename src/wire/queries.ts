@@ -43,6 +43,11 @@ export const TaskLogsQuery = Type.Object({
     Type.Integer({ minimum: 0, maximum: 1_000_000_000, description: "Only the last N lines" }),
   ),
   attempt: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: "Default: the last" })),
+  format: Type.Optional(
+    Type.Union([Type.Literal("json"), Type.Literal("text")], {
+      description: "Default: as Accept says; text for what can send no headers, like a link",
+    }),
+  ),
 });
 
 export const MetricsQuery = Type.Object({
@@ -63,6 +68,20 @@ export const EventsQuery = Type.Object({
 
 export const ViewerQuery = Type.Object({
   wait: flag("Accept a worker that is not known yet, and wait for it"),
+});
+
+export const LogViewerQuery = Type.Object({
+  raw: flag("The bytes as they are, in binary frames, each attempt announced by a text frame; no lines"),
+  attempt: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1_000_000, description: "With raw: go on from this attempt" }),
+  ),
+  offset: Type.Optional(
+    Type.Integer({
+      minimum: 0,
+      maximum: Number.MAX_SAFE_INTEGER,
+      description: "With raw: and from so many bytes into its output",
+    }),
+  ),
 });
 
 export const AnnounceRequestJson = Type.Object({
@@ -86,4 +105,5 @@ export const taskLogsQuery = new FieldReader(TaskLogsQuery);
 export const metricsQuery = new FieldReader(MetricsQuery);
 export const eventsQuery = new FieldReader(EventsQuery);
 export const viewerQuery = new FieldReader(ViewerQuery);
+export const logViewerQuery = new FieldReader(LogViewerQuery);
 export const announceRequest = new FieldReader(AnnounceRequestJson);

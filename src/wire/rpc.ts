@@ -1,4 +1,4 @@
-// Called by: master/sessions, worker/session. May touch: gen, model. Never: decides, or keeps anything.
+// Called by: master/rpc, worker/rpc. May touch: gen, model. Never: decides, or keeps anything.
 // Translates protobuf messages of cloudai.v1 to the model and back.
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
@@ -24,7 +24,7 @@ import {
   type RuntimeName,
   type TaskSpec,
 } from "../model/task.ts";
-import type { HostSample, Sample, WorkerHello } from "../model/worker.ts";
+import type { Heartbeat, HostSample, Sample, WorkerHello } from "../model/worker.ts";
 
 /** @throws CloudError invalid_argument when it is absent or no attempt. */
 export function attemptRefFrom(message: AttemptRefMessage | undefined): AttemptRef {
@@ -52,7 +52,7 @@ export function resourcesFrom(message: ResourcesMessage | undefined): Resources 
   };
 }
 
-export function resourcesTo(resources: Resources) {
+function resourcesTo(resources: Resources) {
   return {
     cpuMillis: resources.cpuMillis,
     memoryMib: BigInt(resources.memoryMib),
@@ -94,6 +94,7 @@ export function helloFrom(message: OpenSessionRequest, peerAddress: string): Wor
       ref: attemptRefFrom(attempt),
       ...(startedAtMs === undefined ? {} : { startedAtMs: Number(startedAtMs) }),
     })),
+    ...(message.stopping ? { stopping: true } : {}),
   };
 }
 
@@ -111,6 +112,7 @@ export function helloTo(hello: WorkerHello): OpenSessionRequest {
       attempt: attemptRefTo(ref),
       ...(startedAtMs === undefined ? {} : { startedAtMs: BigInt(startedAtMs) }),
     })),
+    stopping: hello.stopping ?? false,
   });
 }
 
@@ -169,7 +171,12 @@ const EMPTY_HOST: HostSample = {
   gpus: [],
 };
 
-export function sampleFrom(message: SendHeartbeatRequest): Sample {
+export function heartbeatFrom(message: SendHeartbeatRequest): Heartbeat {
+  const { echoedNonce, stopping } = message;
+  return { sample: sampleFrom(message), echoedNonce, stopping };
+}
+
+function sampleFrom(message: SendHeartbeatRequest): Sample {
   const host = message.host;
   return {
     seq: Number(message.seq),
@@ -205,12 +212,14 @@ export function sampleFrom(message: SendHeartbeatRequest): Sample {
   };
 }
 
-export function heartbeatTo(sessionId: string, sample: Sample, echoedNonce: bigint): SendHeartbeatRequest {
+export function heartbeatTo(sessionId: string, heartbeat: Heartbeat): SendHeartbeatRequest {
+  const { sample, echoedNonce, stopping } = heartbeat;
   const { host } = sample;
   return create(SendHeartbeatRequestSchema, {
     sessionId,
     seq: BigInt(sample.seq),
     echoedNonce,
+    stopping,
     host: {
       cpuUsage: host.cpuUsage,
       memoryUsage: host.memoryUsage,

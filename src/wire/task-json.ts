@@ -37,7 +37,7 @@ export interface TaskDetailParts {
   /** From the first. */
   readonly attempts: readonly Attempt[];
   /** What its last attempt printed last; only asked for once the task has ended. */
-  readonly logs: { readonly text: string; readonly truncated: boolean };
+  readonly logs: { readonly text: string; readonly truncated: boolean; readonly removed: boolean };
   /** While it is queued. */
   readonly why: WhyJson | undefined;
 }
@@ -55,6 +55,7 @@ export function taskDetailTo(task: Task, { attempts, logs, why }: TaskDetailPart
           completed_at: seconds(state.finishedAtMs),
           logs: logs.text,
           logs_truncated: logs.truncated,
+          logs_removed: logs.removed,
           exit_code: state.exitCode ?? null,
           reason: state.reason,
         }
@@ -93,6 +94,16 @@ export function eventTo({ seq, timeMs, type, taskId, workerId, details }: Cluste
     ...(taskId === undefined ? {} : { task_id: taskId }),
     ...(workerId === undefined ? {} : { worker_id: workerId }),
     ...details,
+  };
+}
+
+/** Stands for the events after `sinceSeq` that retention has removed; its seq is that of the last of them. */
+export function prunedEventsTo(sinceSeq: number, prunedSeq: number, nowMs: number): EventJson {
+  return {
+    seq: prunedSeq,
+    time_ms: nowMs,
+    type: "events_removed",
+    message: `Events ${sinceSeq + 1} to ${prunedSeq} were too old to be kept (--keep-finished).`,
   };
 }
 

@@ -1,4 +1,5 @@
 // Called by: worker/attempts. May touch: a runtime's attempt, the link. Never: knows of other attempts.
+import type { Cancel, Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { backoffMs, sleep } from "../lib/retry.ts";
 import { messageOf } from "../model/error.ts";
@@ -7,12 +8,15 @@ import type { AttemptExit } from "../model/task.ts";
 import type { AttemptSample, HeldAttempt } from "../model/worker.ts";
 import type { AttemptOrder, RuntimeAttempt, StopCause } from "../runtime/runtime.ts";
 import type { MasterLink } from "./link.ts";
-import { OutputShipper, type Slots } from "./output.ts";
+import { OutputShipper, type OutputSource, type Slots } from "./output.ts";
 
 /** What all attempts of a worker share. */
 export interface AttemptContext {
   readonly master: MasterLink;
   readonly slots: Slots;
+  readonly clock: Clock;
+  /** Where an attempt's output is read from. */
+  readonly outputOf: (attempt: RuntimeAttempt) => OutputSource;
   readonly maxLogBytes: number;
   readonly stopGraceMs: number;
   readonly log: Logger;
@@ -23,8 +27,6 @@ export interface AttemptContext {
 const STOP_AGAIN = { firstMs: 500, mostMs: 10_000 };
 /** Differences over less than this say more of the clock than of the attempt. */
 const SHORTEST_SPAN_MS = 100;
-/** What setTimeout can hold. */
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
 
 /** One attempt from the order to run it until the master has its end and its output, and nothing of it is left. */
 export class LiveAttempt {
@@ -64,6 +66,9 @@ export class LiveAttempt {
       return this.#reportFinished(this.#neverRan(error));
     }
     this.#running = running;
+    const { clock } = this.context;
+    // Of a recovered one nobody knows how its CPU time was spread: its first figures are only where to count from.
+    if (!recovered) this.#measured = { atMs: clock.monotonic(), cpuSeconds: 0 };
     log.debug(recovered ? "attempt is held again" : "attempt has started", {
       gpus: running.order.gpus.join(),
     });
@@ -73,11 +78,12 @@ export class LiveAttempt {
     if (this.#stopAsked) void this.#stopUntilEnded(running, "stopped", 0);
     const output = this.#outputOf(running);
     const [exit] = await Promise.all([
-      this.#untilEnded(running, output),
-      output.run(recovered),
-      this.#reportStarted(running),
+      this.#untilEnded(running, output, recovered),
+      // Not before the master knows that it runs. Else the attempt might be ordered anew after this host has lost it, and
+      // its second run would go on where the first one's output ends.
+      this.#reportStarted(running).then(() => output.run(recovered)),
     ]);
-    await this.#reportFinished(exit);
+    await this.#reportFinished(exit, output);
     await running.release().catch((error: unknown) => {
       log.warn("attempt could not be removed completely", { reason: messageOf(error) });
     });
@@ -110,37 +116,59 @@ export class LiveAttempt {
   async #measure(running: RuntimeAttempt): Promise<void> {
     const usage = await running.usage().catch(() => undefined);
     if (usage === undefined) return;
-    const atMs = Date.now();
-    const before = this.#measured ?? { atMs: running.startedAtMs, cpuSeconds: 0 };
+    const atMs = this.context.clock.monotonic();
+    const before = this.#measured;
     this.#used = { ...this.#used, memoryUsedMib: usage.memoryMib };
-    if (atMs - before.atMs < SHORTEST_SPAN_MS) return;
-    const cpuUsed = ((usage.cpuSeconds - before.cpuSeconds) * 1000) / (atMs - before.atMs);
-    this.#used = { cpuUsed: Math.max(0, cpuUsed), memoryUsedMib: usage.memoryMib };
+    if (before !== undefined) {
+      if (atMs - before.atMs < SHORTEST_SPAN_MS) return;
+      const cpuUsed = ((usage.cpuSeconds - before.cpuSeconds) * 1000) / (atMs - before.atMs);
+      this.#used = { cpuUsed: Math.max(0, cpuUsed), memoryUsedMib: usage.memoryMib };
+    }
     this.#measured = { atMs, cpuSeconds: usage.cpuSeconds };
   }
 
   #outputOf(running: RuntimeAttempt): OutputShipper {
-    const { master, slots, maxLogBytes, log } = this.context;
+    const { master, slots, maxLogBytes, outputOf, clock, log } = this.context;
     const { ref } = this.order;
-    return new OutputShipper({ ref, path: running.outputPath, maxBytes: maxLogBytes, master, slots, log });
+    const source = outputOf(running);
+    return new OutputShipper({ ref, source, maxBytes: maxLogBytes, master, slots, clock, log });
   }
 
-  async #untilEnded(running: RuntimeAttempt, output: OutputShipper): Promise<AttemptExit> {
-    const { timeoutSeconds } = this.order;
-    const { changed, log, stopGraceMs } = this.context;
-    const cancelAlarm =
-      timeoutSeconds === 0
-        ? () => {}
-        : alarm(running.startedAtMs + timeoutSeconds * 1000, this.context.master.closed, () => {
-            void this.#stopUntilEnded(running, "timed_out", stopGraceMs);
-          });
+  async #untilEnded(
+    running: RuntimeAttempt,
+    output: OutputShipper,
+    recovered: boolean,
+  ): Promise<AttemptExit> {
+    const { changed, log } = this.context;
+    const cancelTimeout = this.#setTimeout(running, recovered);
     const exit = await running.wait();
-    cancelAlarm();
+    cancelTimeout();
     this.#ended = true;
     log.debug("attempt has ended", { exitCode: exit.exitCode, reason: exit.reason });
     output.complete();
     changed();
     return exit;
+  }
+
+  /**
+   * Ends it when its time is over, by a clock that nobody can set. Only what passed before this life of the worker has
+   * to be taken from the wall clock; an attempt that seems to start in the future gets its whole time.
+   */
+  #setTimeout(running: RuntimeAttempt, recovered: boolean): Cancel {
+    const { timeoutSeconds } = this.order;
+    const { clock, master, stopGraceMs } = this.context;
+    if (timeoutSeconds === 0) return () => {};
+    const passedMs = recovered ? Math.max(0, clock.now() - running.startedAtMs) : 0;
+    const cancelAlarm = clock.after(timeoutSeconds * 1000 - passedMs, () => {
+      cancel();
+      void this.#stopUntilEnded(running, "timed_out", stopGraceMs);
+    });
+    const cancel = () => {
+      cancelAlarm();
+      master.closed.removeEventListener("abort", cancel);
+    };
+    master.closed.addEventListener("abort", cancel);
+    return cancel;
   }
 
   async #reportStarted(running: RuntimeAttempt): Promise<void> {
@@ -151,15 +179,16 @@ export class LiveAttempt {
     if (stale) this.stop(this.context.stopGraceMs);
   }
 
-  async #reportFinished(exit: AttemptExit): Promise<void> {
+  async #reportFinished(exit: AttemptExit, output?: OutputShipper): Promise<void> {
     const { ref } = this.order;
-    await this.context.master.untilAnswered(`the end of ${attemptKey(ref)}`, (session) =>
-      session.reportFinished(ref, exit),
-    );
+    await this.context.master.untilAnswered(`the end of ${attemptKey(ref)}`, async (session) => {
+      await output?.assure(session);
+      return session.reportFinished(ref, exit);
+    });
   }
 
   #neverRan(error: unknown): AttemptExit {
-    const finishedAtMs = Date.now();
+    const finishedAtMs = this.context.clock.now();
     return this.#stopAsked
       ? { finishedAtMs, reason: "Stopped before it started.", stopped: true }
       : { finishedAtMs, reason: messageOf(error) };
@@ -167,31 +196,14 @@ export class LiveAttempt {
 
   /** An engine that is away for a while must not save an attempt from its stop. */
   async #stopUntilEnded(running: RuntimeAttempt, cause: StopCause, graceMs: number): Promise<void> {
-    const { log, master } = this.context;
+    const { log, master, clock } = this.context;
     for (let tries = 1; !this.#ended && !master.closed.aborted; tries++) {
       try {
         return await running.stop(cause, graceMs);
       } catch (error) {
         log.warn("attempt could not be stopped, trying again", { tries, reason: messageOf(error) });
-        await sleep(backoffMs(tries, STOP_AGAIN, Math.random()));
+        await sleep(backoffMs(tries, STOP_AGAIN, clock.random()), master.closed, clock);
       }
     }
   }
-}
-
-/** Calls `ring` at `atMs` (Unix milliseconds), however far that is, unless it is cancelled or `closed`. */
-function alarm(atMs: number, closed: AbortSignal, ring: () => void): () => void {
-  let timer: NodeJS.Timeout;
-  const cancel = () => {
-    clearTimeout(timer);
-    closed.removeEventListener("abort", cancel);
-  };
-  const wind = () => {
-    const waitMs = atMs - Date.now();
-    if (waitMs <= 0) return ring();
-    timer = setTimeout(wind, Math.min(waitMs, LONGEST_TIMER_MS));
-  };
-  closed.addEventListener("abort", cancel);
-  wind();
-  return cancel;
 }

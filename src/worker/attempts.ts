@@ -6,8 +6,8 @@ import type { RuntimeName } from "../model/task.ts";
 import type { AttemptSample, HeldAttempt } from "../model/worker.ts";
 import type { AttemptOrder, Runtime, RuntimeAttempt } from "../runtime/runtime.ts";
 import { type AttemptContext, LiveAttempt } from "./attempt.ts";
+import type { Commands, StartOrder } from "./connection.ts";
 import { chooseGpus } from "./gpus.ts";
-import type { Commands, StartOrder } from "./session.ts";
 
 export interface AttemptsOptions extends AttemptContext {
   readonly runtimes: readonly Runtime[];
@@ -29,6 +29,8 @@ interface Held {
 export class Attempts implements Commands {
   readonly #held = new Map<AttemptKey, Held>();
   readonly #disowned = new Set<AttemptKey>();
+  /** Set once nothing new is taken; resolves when the master knows that. */
+  #refusing: Promise<void> | undefined;
 
   constructor(private readonly options: AttemptsOptions) {}
 
@@ -44,6 +46,11 @@ export class Attempts implements Commands {
 
   start(ordered: StartOrder): void {
     if (this.#held.has(attemptKey(ordered.ref))) return;
+    if (this.#refusing !== undefined) {
+      // Given back any sooner, it could be ordered from this worker again and again.
+      void this.#refusing.then(() => this.#disown(ordered.ref, "Its worker is stopping."));
+      return;
+    }
     const { gpuCount } = this.options;
     const shares = this.#attempts().map(({ order }) => ({
       gpuMillis: order.resources.gpuMillis,
@@ -56,7 +63,7 @@ export class Attempts implements Commands {
   stop(ref: AttemptRef, reason: string, graceMs = this.options.stopGraceMs): void {
     const held = this.#held.get(attemptKey(ref));
     this.options.log.debug("the master stops an attempt", { attempt: attemptKey(ref), reason });
-    if (held === undefined) void this.#disown(ref);
+    if (held === undefined) void this.#disown(ref, "It is not held by this worker.");
     else held.attempt.stop(graceMs);
   }
 
@@ -74,10 +81,20 @@ export class Attempts implements Commands {
     const measured = new AbortController();
     await Promise.race([
       Promise.all(attempts.map((attempt) => attempt.measure())),
-      sleep(MEASURE_LIMIT_MS, measured.signal),
+      sleep(MEASURE_LIMIT_MS, measured.signal, this.options.clock),
     ]);
     measured.abort();
     return attempts.flatMap((attempt) => attempt.sample ?? []);
+  }
+
+  /** Takes nothing new any more. `told` resolves when the master knows: what it ordered before is given back then. */
+  refuseNew(told: Promise<void>): void {
+    this.#refusing ??= told;
+  }
+
+  /** Resolves when every attempt that is held now has ended and the master has taken its end, however long that takes. */
+  async over(): Promise<void> {
+    await Promise.all([...this.#held.values()].map(({ run }) => run));
   }
 
   /** Stops all of them and waits until they have ended, and a while for the master to take their ends. */
@@ -94,7 +111,8 @@ export class Attempts implements Commands {
 
   async #settle(held: readonly Held[], limitMs: number): Promise<void> {
     const settled = new AbortController();
-    await Promise.race([Promise.all(held.map(({ run }) => run)), sleep(limitMs, settled.signal)]);
+    const limit = sleep(limitMs, settled.signal, this.options.clock);
+    await Promise.race([Promise.all(held.map(({ run }) => run)), limit]);
     settled.abort();
   }
 
@@ -128,11 +146,11 @@ export class Attempts implements Commands {
   }
 
   /** Tells the master that an attempt is not here, so that it can free what it set aside for it. */
-  async #disown(ref: AttemptRef): Promise<void> {
+  async #disown(ref: AttemptRef, reason: string): Promise<void> {
     const key = attemptKey(ref);
     if (this.#disowned.has(key)) return;
     this.#disowned.add(key);
-    const exit = { finishedAtMs: Date.now(), reason: "It is not held by this worker.", stopped: true };
+    const exit = { finishedAtMs: this.options.clock.now(), reason, stopped: true };
     try {
       await this.options.master.untilAnswered(`the end of ${key}`, (session) =>
         session.reportFinished(ref, exit),

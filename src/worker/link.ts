@@ -1,14 +1,18 @@
-// Called by: worker, attempts. May touch: session, timers. Never: knows what is reported, only that it must arrive.
+// Called by: life, attempts. May touch: session, the clock. Never: knows what is reported, only that it must arrive.
+import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { backoffMs, sleep } from "../lib/retry.ts";
 import { VERSION } from "../lib/version.ts";
 import { CloudError, messageOf } from "../model/error.ts";
 import type { WorkerHello } from "../model/worker.ts";
-import { type Commands, openSession, type Session } from "./session.ts";
+import type { Commands, Dial } from "./connection.ts";
+import { openSession, type Session } from "./session.ts";
 
 export interface LinkOptions {
-  /** `HOST:PORT` of the master. */
+  /** `HOST:PORT` of the master, for the log. */
   readonly master: string;
+  readonly dial: Dial;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
@@ -47,7 +51,7 @@ export class MasterLink {
    * refusal is retried: the master knew this worker, so it is a half-open session that has not been cleaned up yet.
    */
   async run(owner: LinkOwner): Promise<void> {
-    const { log, master } = this.options;
+    const { log, master, clock } = this.options;
     let everOpen = false;
     let saidAway = false;
     for (let tries = 1; !this.closed.aborted; tries++) {
@@ -55,11 +59,11 @@ export class MasterLink {
         const session = await this.#open(owner);
         everOpen = true;
         saidAway = false;
-        const openedAt = performance.now();
+        const openedAt = clock.monotonic();
         await aborted(session.over);
         if (this.closed.aborted) return;
         log.warn(`session with ${master} is over, opening another`, { reason: String(session.over.reason) });
-        if (performance.now() - openedAt > STEADY_MS) tries = 1;
+        if (clock.monotonic() - openedAt > STEADY_MS) tries = 1;
       } catch (error) {
         if (this.closed.aborted) return;
         if (!everOpen && isRefusal(error)) throw error;
@@ -68,7 +72,7 @@ export class MasterLink {
         }
         saidAway = true;
       }
-      await sleep(backoffMs(tries, RECONNECT, Math.random()), this.closed);
+      await sleep(backoffMs(tries, RECONNECT, clock.random()), this.closed, clock);
     }
   }
 
@@ -77,6 +81,7 @@ export class MasterLink {
    * @throws the reason of `closed`, and nothing else.
    */
   async untilAnswered<T>(what: string, ask: (session: Session) => Promise<T>): Promise<T> {
+    const { clock, log } = this.options;
     for (let tries = 1; ; tries++) {
       const session = await this.#live();
       try {
@@ -84,11 +89,11 @@ export class MasterLink {
       } catch (error) {
         if (session.over.aborted) continue;
         const level = tries === TRIES_BEFORE_WARNING ? "warn" : "debug";
-        this.options.log[level](`the master did not take ${what}, asking again`, {
+        log[level](`the master did not take ${what}, asking again`, {
           tries,
           reason: messageOf(error),
         });
-        await sleep(backoffMs(tries, ASK_AGAIN, Math.random()), session.over);
+        await sleep(backoffMs(tries, ASK_AGAIN, clock.random()), session.over, clock);
       }
     }
   }
@@ -101,11 +106,12 @@ export class MasterLink {
   }
 
   async #open(owner: LinkOwner): Promise<Session> {
-    const { log, master } = this.options;
+    const { log, dial, clock } = this.options;
     const session = await openSession({
-      master,
+      dial,
       hello: owner.hello(),
       commands: owner.commands,
+      clock,
       log,
       signal: this.closed,
     });

@@ -2,6 +2,9 @@ import type { Logger } from "../lib/log.ts";
 import type { WorkerId } from "../model/ids.ts";
 import type { RuntimeName } from "../model/task.ts";
 
+export const ON_STOP = ["leave", "wait", "cancel"] as const;
+export type OnStop = (typeof ON_STOP)[number];
+
 /** How a worker is started. */
 export interface WorkerOptions {
   readonly id: WorkerId;
@@ -25,8 +28,8 @@ export interface WorkerOptions {
   readonly dockerHost?: string;
   /** From SIGTERM to SIGKILL when an attempt is stopped. */
   readonly stopGraceMs: number;
-  /** What a stop does to running attempts: `leave` them for the next start, or `cancel` them. */
-  readonly onStop: "leave" | "cancel";
+  /** What a stop does to running attempts: `leave` them for the next start, `wait` for their ends, or `cancel` them. */
+  readonly onStop: OnStop;
   readonly log: Logger;
 }
 

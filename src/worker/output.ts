@@ -1,53 +1,72 @@
-// Called by: worker/attempt. May touch: an attempt's output file, read only. Never: holds more than one chunk of it.
-import { type FSWatcher, watch } from "node:fs";
+// Called by: worker/attempt. May touch: an attempt's output, read only. Never: holds more than one chunk of it.
+import { watch } from "node:fs";
 import { open, stat } from "node:fs/promises";
+import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { backoffMs, sleep } from "../lib/retry.ts";
 import { messageOf } from "../model/error.ts";
 import { type AttemptRef, attemptKey } from "../model/ids.ts";
-import type { LogAnswer } from "./session.ts";
+import type { LogAnswer } from "./connection.ts";
 
 const MIB = 1024 * 1024;
 const CHUNK_BYTES = 512 * 1024;
-/** The net below fs.watch, which misses changes on some file systems. */
+/** The net below `watch`, which misses changes on some file systems. */
 const POLL_MS = 250;
 /** After a chunk that was not full; a task that prints line by line then costs 50 calls a second and not thousands. */
 const GATHER_MS = 20;
 const STUCK = { firstMs: 100, mostMs: 5_000 };
 
+/** Asks the master: on whatever session there is until it answers, or on one session alone. */
+type Ask = <T>(what: string, ask: (session: LogSession) => Promise<T>) => Promise<T>;
+
 /** What output needs of the master. */
 export interface LogMaster {
   readonly closed: AbortSignal;
-  untilAnswered<T>(what: string, ask: (session: LogSession) => Promise<T>): Promise<T>;
+  readonly untilAnswered: Ask;
 }
 
 export interface LogSession {
   appendLog(ref: AttemptRef, offset: number, data: Uint8Array): Promise<LogAnswer>;
 }
 
+/** What an attempt has printed so far: bytes that only grow. */
+export interface OutputSource {
+  /** Bytes so far; 0 while there is nothing. */
+  length(): Promise<number>;
+  /** Up to `most` bytes from `offset`. @throws when it cannot be read. */
+  read(offset: number, most: number): Promise<Uint8Array>;
+  /** Calls `onGrowth` when there may be more, until the returned function is called; may miss some. */
+  watch(onGrowth: () => void): () => void;
+}
+
 export interface OutputOptions {
   readonly ref: AttemptRef;
-  readonly path: string;
-  /** Bytes of the file that are shipped before the mark. */
+  readonly source: OutputSource;
+  /** Bytes of the source that are shipped before the mark. */
   readonly maxBytes: number;
   readonly master: LogMaster;
   /** Shared by all attempts: how many chunks may be in memory at once. */
   readonly slots: Slots;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
 /** Ships one attempt's output to the master: from where the master's copy ends, as it grows, until all of it is there. */
 export class OutputShipper {
-  readonly #file: CappedFile;
+  readonly #output: CappedOutput;
   readonly #completed = new AbortController();
   #wake = new AbortController();
   #stirred = false;
+  /** Over which the master last said how much it has. */
+  #heardOver: LogSession | undefined;
+  /** The master wants none of it, or it cannot be read. */
+  #givenUp = false;
 
   constructor(private readonly options: OutputOptions) {
-    this.#file = new CappedFile(options.path, options.maxBytes);
+    this.#output = new CappedOutput(options.source, options.maxBytes);
   }
 
-  /** Nothing will be added to the file any more. */
+  /** Nothing will be added any more. */
   complete(): void {
     this.#completed.abort();
     this.#stir();
@@ -58,67 +77,74 @@ export class OutputShipper {
    * `resume`: the master may have some of it. @throws the reason of `master.closed`.
    */
   async run(resume: boolean): Promise<void> {
-    const watcher = this.#watch();
+    const { source, master } = this.options;
+    const unwatch = source.watch(() => this.#stir());
+    const ask: Ask = (what, call) => master.untilAnswered(what, call);
     try {
-      await this.#ship(resume ? await this.#masterLength() : 0);
+      await this.#ship(resume ? await this.#masterLength(ask) : 0, ask);
     } finally {
-      watcher?.close();
+      unwatch();
     }
   }
 
-  async #ship(from: number | undefined): Promise<void> {
-    const { master } = this.options;
+  /**
+   * Makes sure that the master which `session` leads to has all of it, after `run`. One that had all of it may have lost
+   * its power before it brought that to its disk; whoever is told of the end must have the output. @throws as `session` does.
+   */
+  async assure(session: LogSession): Promise<void> {
+    if (this.#givenUp || this.#heardOver === session) return;
+    if ((await this.#output.length()).length === 0) return;
+    const ask: Ask = (_what, call) => call(session);
+    await this.#ship(await this.#masterLength(ask), ask);
+  }
+
+  async #ship(from: number | undefined, ask: Ask): Promise<void> {
+    const { master, clock } = this.options;
     for (let offset = from, stuck = 0; offset !== undefined; ) {
       master.closed.throwIfAborted();
       this.#stirred = false;
       const complete = this.#completed.signal.aborted;
-      const { length, final } = await this.#file.length();
+      const { length, final } = await this.#output.length();
       if (length <= offset) {
         if (complete || final) return;
         await this.#growth();
         continue;
       }
-      const next = await this.#sendFrom(offset);
+      const next = await this.#sendFrom(offset, ask);
       stuck = next !== undefined && next <= offset ? stuck + 1 : 0;
-      if (stuck > 0) await sleep(backoffMs(stuck, STUCK, Math.random()));
+      if (stuck > 0) await sleep(backoffMs(stuck, STUCK, clock.random()), master.closed, clock);
       else if (next !== undefined && next - offset < CHUNK_BYTES)
-        await sleep(GATHER_MS, this.#completed.signal);
+        await sleep(GATHER_MS, this.#completed.signal, clock);
       offset = next;
     }
   }
 
   /** Sends one chunk. @returns where the master wants the next, or undefined for nowhere. */
-  async #sendFrom(offset: number): Promise<number | undefined> {
-    const { ref, master, slots, log } = this.options;
-    const answer = await master.untilAnswered(`output of ${attemptKey(ref)}`, (session) =>
+  async #sendFrom(offset: number, ask: Ask): Promise<number | undefined> {
+    const { ref, slots, log } = this.options;
+    return ask(`output of ${attemptKey(ref)}`, (session) =>
       slots.use(async () => {
-        const data = await this.#file.read(offset, CHUNK_BYTES).catch((error: unknown) => {
+        const data = await this.#output.read(offset, CHUNK_BYTES).catch((error: unknown) => {
           log.warn("output cannot be read, the rest of it is not shipped", { reason: messageOf(error) });
+          return undefined;
         });
-        return data && session.appendLog(ref, offset, data);
+        return this.#heard(session, data && (await session.appendLog(ref, offset, data)));
       }),
     );
-    return answer === undefined || answer.unwanted ? undefined : answer.length;
   }
 
-  async #masterLength(): Promise<number | undefined> {
-    const { ref, master } = this.options;
-    const answer = await master.untilAnswered(
-      `the question for the output of ${attemptKey(ref)}`,
-      (session) => session.appendLog(ref, 0, new Uint8Array()),
+  #masterLength(ask: Ask): Promise<number | undefined> {
+    const { ref } = this.options;
+    return ask(`the question for the output of ${attemptKey(ref)}`, async (session) =>
+      this.#heard(session, await session.appendLog(ref, 0, new Uint8Array())),
     );
-    return answer.unwanted ? undefined : answer.length;
   }
 
-  #watch(): FSWatcher | undefined {
-    try {
-      const watcher = watch(this.options.path, { persistent: false }, () => this.#stir());
-      watcher.on("error", () => watcher.close());
-      return watcher;
-    } catch {
-      // Not there yet, or no watches left on this host: the poll finds it.
-      return undefined;
-    }
+  /** @returns where the master wants the next, or undefined for nowhere. */
+  #heard(session: LogSession, answer: LogAnswer | undefined): number | undefined {
+    this.#heardOver = session;
+    this.#givenUp = answer === undefined || answer.unwanted;
+    return this.#givenUp ? undefined : answer?.length;
   }
 
   #stir(): void {
@@ -129,47 +155,68 @@ export class OutputShipper {
   async #growth(): Promise<void> {
     if (this.#stirred) return;
     this.#wake = new AbortController();
-    await sleep(POLL_MS, this.#wake.signal);
+    await sleep(POLL_MS, this.#wake.signal, this.options.clock);
   }
 }
 
 /**
- * A file's beginning and, when the file is longer, a mark that says so: the same bytes at the same offset however often
+ * An output's beginning and, when there is more, a mark that says so: the same bytes at the same offset however often
  * they are read, so that shipping can go on after a crash.
  */
-export class CappedFile {
+export class CappedOutput {
   readonly #mark: Buffer;
 
-  /** `maxBytes`: how much of the file counts. */
+  /** `maxBytes`: how much of the source counts. */
   constructor(
-    private readonly path: string,
+    private readonly source: OutputSource,
     private readonly maxBytes: number,
   ) {
     this.#mark = Buffer.from(`\n[output truncated at ${maxBytes / MIB} MiB]\n`);
   }
 
-  /** Bytes so far, 0 while there is no file; `final` when there can never be more. */
+  /** Bytes so far; `final` when there can never be more. */
   async length(): Promise<{ length: number; final: boolean }> {
-    const size = await stat(this.path).then(
-      (stats) => stats.size,
-      () => 0,
-    );
-    const final = size > this.maxBytes;
-    return { length: final ? this.maxBytes + this.#mark.length : size, final };
+    const length = await this.source.length();
+    const final = length > this.maxBytes;
+    return { length: final ? this.maxBytes + this.#mark.length : length, final };
   }
 
-  /** Up to `most` bytes from `offset`. @throws when the file cannot be read. */
+  /** Up to `most` bytes from `offset`. @throws when the source cannot be read. */
   async read(offset: number, most: number): Promise<Uint8Array> {
     if (offset >= this.maxBytes) return this.#mark.subarray(offset - this.maxBytes);
-    const file = await open(this.path);
-    try {
-      const buffer = Buffer.allocUnsafe(Math.min(most, this.maxBytes - offset));
-      const { bytesRead } = await file.read(buffer, 0, buffer.length, offset);
-      return buffer.subarray(0, bytesRead);
-    } finally {
-      await file.close();
-    }
+    return this.source.read(offset, Math.min(most, this.maxBytes - offset));
   }
+}
+
+/** The output in a file, which may not be there yet. */
+export function fileOutput(path: string): OutputSource {
+  return {
+    length: () =>
+      stat(path).then(
+        (stats) => stats.size,
+        () => 0,
+      ),
+    read: async (offset, most) => {
+      const file = await open(path);
+      try {
+        const buffer = Buffer.allocUnsafe(most);
+        const { bytesRead } = await file.read(buffer, 0, most, offset);
+        return buffer.subarray(0, bytesRead);
+      } finally {
+        await file.close();
+      }
+    },
+    watch: (onGrowth) => {
+      try {
+        const watcher = watch(path, { persistent: false }, onGrowth);
+        watcher.on("error", () => watcher.close());
+        return () => watcher.close();
+      } catch {
+        // Not there yet, or no watches left on this host: the poll finds it.
+        return () => {};
+      }
+    },
+  };
 }
 
 /** Lets a few work at a time, in the order in which they came. */

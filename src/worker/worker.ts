@@ -1,5 +1,6 @@
 // Called by: cli. May touch: runtime, lib, model, wire and its own room. Never: core, store, telemetry or gateway.
 import { Cleanup } from "../lib/cleanup.ts";
+import { systemClock } from "../lib/clock.ts";
 import { VERSION } from "../lib/version.ts";
 import { CloudError, messageOf, unreachable } from "../model/error.ts";
 import { quote } from "../model/ids.ts";
@@ -8,20 +9,16 @@ import type { WorkerHello } from "../model/worker.ts";
 import { createDockerRuntime, dockerAnswers } from "../runtime/docker.ts";
 import { createProcessRuntime } from "../runtime/process.ts";
 import type { Runtime } from "../runtime/runtime.ts";
-import { Attempts } from "./attempts.ts";
 import { capacityOf } from "./capacity.ts";
 import { openFolder } from "./folder.ts";
 import { GpuReader } from "./gpus.ts";
-import { Heartbeats } from "./heartbeats.ts";
-import { MasterLink } from "./link.ts";
+import { WorkerLife } from "./life.ts";
 import type { RunningWorker, WorkerOptions } from "./options.ts";
-import { Slots } from "./output.ts";
+import { fileOutput } from "./output.ts";
+import { grpcDial } from "./rpc.ts";
 import { HostSampler } from "./sampler.ts";
-import type { Session } from "./session.ts";
 
 const MIB = 1024 * 1024;
-/** Output chunks in memory at once, over all attempts: 2 MiB, and enough to keep a master busy. */
-const OUTPUT_SLOTS = 4;
 
 /**
  * Starts a worker: its folder, runtimes and what it held before. Resolves once it looks for its master.
@@ -50,54 +47,34 @@ async function assemble(options: WorkerOptions, cleanup: Cleanup): Promise<Runni
   const capacity = await capacityOf(options, gpus.latest().length);
   const runtimes = await openRuntimes(options, cleanup);
 
-  const link = new MasterLink({ master: options.master, log });
-  const heartbeats = new Heartbeats(options.heartbeatIntervalMs);
-  const attempts = new Attempts({
-    runtimes,
-    gpuCount: Math.ceil(capacity.gpuMillis / 1000),
-    master: link,
-    slots: new Slots(OUTPUT_SLOTS),
-    maxLogBytes: options.maxLogMib * MIB,
-    stopGraceMs: options.stopGraceMs,
-    log,
-    changed: () => heartbeats.soon(),
-  });
-  const recovered = await attempts.recover();
-  if (recovered > 0) log.info("attempts of an earlier life are held again", { attempts: recovered });
-
   const sampler = new HostSampler(options.dataDir, gpus);
   // The first one only sets where CPU and network are counted from.
   await sampler.sample();
-  const hello = helloOf(options, folder.instanceId, capacity, runtimes);
-  const connected = Promise.withResolvers<void>();
-  const owner = {
-    hello: (): WorkerHello => ({ ...hello, held: attempts.held() }),
-    commands: attempts,
-    onOpen: (session: Session) => {
-      log.info(`worker ${options.id} connected to ${options.master}`, { session: session.id });
-      connected.resolve();
-      void heartbeats.run(() => beat(session), session.over);
-    },
-  };
-  const beat = async (session: Session): Promise<void> => {
-    try {
-      const [host, running] = await Promise.all([sampler.sample(), attempts.sample()]);
-      await session.heartbeat({ host, attempts: running });
-    } catch (error) {
-      log.debug("a heartbeat was not taken", { reason: messageOf(error) });
-    }
-  };
+  const life = new WorkerLife({
+    hello: helloOf(options, folder.instanceId, capacity, runtimes),
+    master: options.master,
+    dial: grpcDial(options.master),
+    runtimes,
+    outputOf: (attempt) => fileOutput(attempt.outputPath),
+    sampleHost: () => sampler.sample(),
+    maxLogBytes: options.maxLogMib * MIB,
+    stopGraceMs: options.stopGraceMs,
+    clock: systemClock,
+    log,
+  });
+  await life.recover();
+  cleanup.add("link", () => life.close());
 
-  cleanup.add("link", async () => {
-    link.close();
-    await attempts.startsSettled();
+  const connected = Promise.withResolvers<void>();
+  const linked = life.run((session) => {
+    log.info(`worker ${options.id} connected to ${options.master}`, { session: session.id });
+    connected.resolve();
   });
   const stop = async () => {
-    // Only when it is asked to stop: a worker whose id is taken must not end what may be another's to look after.
-    if (options.onStop === "cancel" && !link.closed.aborted) await attempts.cancelAll();
+    await life.wind(options.onStop);
     await cleanup.close();
   };
-  return { id: options.id, stop, ...outcomes(link.run(owner), cleanup, connected) };
+  return { id: options.id, stop, ...outcomes(linked, cleanup, connected) };
 }
 
 /** What a worker promises: `stopped` follows the link, `connected` follows `stopped` unless it came first. */
@@ -122,7 +99,7 @@ function helloOf(
   instanceId: string,
   capacity: Resources,
   runtimes: readonly Runtime[],
-): Omit<WorkerHello, "held"> {
+): Omit<WorkerHello, "held" | "stopping"> {
   return {
     workerId: options.id,
     instanceId,
@@ -174,7 +151,7 @@ async function runtimeNames({ runtimes, dockerHost }: WorkerOptions): Promise<It
   if (dockerIsThere) return new Set(runtimes);
   throw new CloudError(
     "unavailable",
-    `No Docker Engine answers at ${dockerHost ?? process.env.DOCKER_HOST ?? "/var/run/docker.sock"}.`,
+    `No Docker Engine answers at ${dockerHost || process.env.DOCKER_HOST || "/var/run/docker.sock"}.`,
     "Start it, say where it is with --docker-host, or use --runtime process.",
   );
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from "bun:test";
-import { closeSession } from "../../src/core/membership.ts";
+import { closeSession, setStopping } from "../../src/core/membership.ts";
 import { MAX_LOSSES, submit } from "../../src/core/reactor.ts";
-import { newTaskId, workerId } from "../../src/model/ids.ts";
+import { explain } from "../../src/core/why.ts";
+import { newSessionId, newTaskId, type SessionId, workerId } from "../../src/model/ids.ts";
 import { NO_RESOURCES } from "../../src/model/task.ts";
 import { resources, spec, World } from "./world.ts";
 
@@ -10,6 +11,13 @@ function oneWorker(): World {
   const world = new World();
   world.join("w1");
   return world;
+}
+
+/** The live session of `w1`. */
+function sessionOf(world: World): SessionId {
+  const id = world.cluster.workers.get(workerId("w1"))?.sessionId;
+  if (id === undefined) throw new Error("w1 has no session");
+  return id;
 }
 
 function only(ids: readonly ReturnType<typeof newTaskId>[]) {
@@ -181,6 +189,49 @@ describe("workers that vanish and come back", () => {
     expect(world.task(missing)).toMatchObject({ losses: 1, attempts: 2 });
   });
 
+  test("what may have been started by another process with the id is not ordered from this one as well", () => {
+    const world = oneWorker();
+    const first = only(world.submit(spec()));
+    world.turn((turn) => closeSession(turn, workerId("w1"), sessionOf(world), "cut off"));
+    world.join("w1", { instanceId: "another" });
+    expect(world.attempt(first, 1).end?.kind).toBe("lost");
+    expect(world.task(first).attempts).toBe(2);
+    world.restart();
+    world.join("w1", { instanceId: "another" });
+    expect(world.task(first).attempts).toBe(3);
+  });
+
+  test("a worker that is about to stop gets nothing new until it opens another session", () => {
+    const world = oneWorker();
+    const [running] = world.submit(spec());
+    if (!running) throw new Error("one task");
+    world.started({ taskId: running, n: 1 });
+    world.turn((turn) => setStopping(turn, workerId("w1"), newSessionId()));
+    expect(world.where(only(world.submit(spec())))).toBe("w1");
+    world.turn((turn) => setStopping(turn, workerId("w1"), sessionOf(world)));
+    const waits = only(world.submit(spec()));
+    expect(world.where(waits)).toBeUndefined();
+    expect(explain(world.cluster, waits, world.nowMs)?.workers[0]?.requirement).toBe("draining");
+    const held = [{ ref: { taskId: running, n: 1 }, startedAtMs: 7 }];
+    world.join("w1", { stopping: true }, held);
+    expect(world.where(waits)).toBeUndefined();
+    world.join("w1", {}, held);
+    expect(world.where(waits)).toBe("w1");
+  });
+
+  test("a clock that was set back while there was no master makes nobody wait longer than the longest delay", () => {
+    const world = oneWorker();
+    const id = only(world.submit(spec({ maxRetries: 1 })));
+    world.finished({ taskId: id, n: 1 }, { exitCode: 1, reason: "exit code 1" });
+    world.nowMs -= 3_600_000;
+    world.restart();
+    world.join("w1");
+    expect(world.where(id)).toBeUndefined();
+    world.nowMs += 60_000;
+    world.turn(() => {});
+    expect(world.where(id)).toBe("w1");
+  });
+
   test("a start that was not reported before the reconnect is learnt from what the worker holds", () => {
     const world = oneWorker();
     const id = only(world.submit(spec()));
@@ -220,7 +271,9 @@ test("strict refuses what no worker could ever hold, and then nothing of the arr
   const world = oneWorker();
   const huge = spec({ resources: resources({ memoryMib: 1_000_000 }), name: "huge" });
   const submissions = [spec(), huge].map((one) => ({ id: newTaskId(), spec: one }));
-  expect(() => world.turn((turn) => submit(turn, submissions, true))).toThrow("could ever run");
+  expect(() => world.turn((turn) => submit(turn, submissions, true))).toThrow(
+    'could ever run "huge": memory on 1.',
+  );
   expect(world.cluster.tasks.size).toBe(0);
   world.submit(spec(), huge);
   expect(world.cluster.tasks.size).toBe(2);

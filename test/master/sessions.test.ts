@@ -12,6 +12,7 @@ import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { serveGrpc } from "../../src/master/grpc.ts";
 import { Loop } from "../../src/master/loop.ts";
+import { routesOf } from "../../src/master/rpc.ts";
 import { Sessions } from "../../src/master/sessions.ts";
 import { attemptKey, newTaskId, workerId } from "../../src/model/ids.ts";
 import { openLogStore } from "../../src/store/logs.ts";
@@ -58,7 +59,7 @@ async function served() {
     clock: { ...systemClock, monotonic: () => clock.ms },
     log: silentLogger,
   });
-  const grpc = await serveGrpc({ host: "127.0.0.1", port: 0, routes: sessions.routes, log: silentLogger });
+  const grpc = await serveGrpc({ host: "127.0.0.1", port: 0, routes: routesOf(sessions), log: silentLogger });
   own.add("grpc", () => grpc.stop());
   own.add("sessions", () => {
     loop.close();
@@ -181,6 +182,17 @@ test("an attempt is commanded, reported, and its output appended at its own leng
     true,
   );
   expect(cluster.tasks.has(id)).toBe(false);
+});
+
+test("a worker that says that it is about to stop gets nothing new in that session", async () => {
+  const { open, client, loop, cluster } = await served();
+  const first = await open();
+  await client.sendHeartbeat({ sessionId: first.sessionId, seq: 1n, stopping: true });
+  const id = newTaskId();
+  await loop.ask((turn) => submit(turn, [{ id, spec: spec() }]));
+  expect(cluster.tasks.get(id)?.state.kind).toBe("queued");
+  await open();
+  expect(cluster.tasks.get(id)?.state.kind).toBe("assigned");
 });
 
 test("wrong requests are named, and garbage on the port harms nobody", async () => {

@@ -15,13 +15,13 @@ import { createLogger } from "../../src/lib/log.ts";
 import { CloudError } from "../../src/model/error.ts";
 import type { AttemptRef, TaskId } from "../../src/model/ids.ts";
 import { openLogStore } from "../../src/store/logs.ts";
-import type { LogStore } from "../../src/store/store.ts";
+import type { PrunableLogStore } from "../../src/store/store.ts";
 import { Random } from "../contract/random.ts";
 import { idOf } from "../contract/samples.ts";
 import { onDisk } from "./mount.ts";
 
 let folder: string;
-let logs: LogStore;
+let logs: PrunableLogStore;
 let complaints: string[];
 const ref: AttemptRef = { taskId: idOf(0xab), n: 1 };
 const path = () => join(folder, "logs", "ab", `${ref.taskId}.1.log`);
@@ -207,6 +207,39 @@ describe("watch", () => {
     expect(logs.append(ref, 1, bytes("b"))).toBe(2);
     expect(told).toBe(3);
     expect(complaints.join()).toContain("broken viewer");
+  });
+});
+
+describe("remove and list", () => {
+  const listed = async () => (await Array.fromAsync(logs.list())).flat();
+
+  test("what is removed is gone, also under a file that is open, and the rest stays", async () => {
+    const other = { taskId: idOf(0xcd), n: 2 };
+    logs.append(ref, 0, bytes("old"));
+    logs.append(other, 0, bytes("new"));
+    expect(await listed()).toEqual(expect.arrayContaining([ref, other]));
+    await logs.remove(ref);
+    expect(logs.length(ref)).toBe(0);
+    expect(whole()).toBe("");
+    expect(whole(other)).toBe("new");
+    expect(await listed()).toEqual([other]);
+    expect(existsSync(path())).toBe(false);
+    await logs.remove(ref);
+  });
+
+  test("an attempt whose output was removed may print anew", async () => {
+    logs.append(ref, 0, bytes("old"));
+    await logs.remove(ref);
+    expect(logs.append(ref, 0, bytes("new"))).toBe(3);
+    expect(whole()).toBe("new");
+  });
+
+  test("nothing is listed at first, nor what is no log", async () => {
+    expect(await listed()).toEqual([]);
+    writeFileSync(join(folder, "logs", "a file"), "");
+    logs.append(ref, 0, bytes("x"));
+    writeFileSync(join(folder, "logs", "ab", "notes.txt"), "");
+    expect(await listed()).toEqual([ref]);
   });
 });
 

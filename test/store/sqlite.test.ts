@@ -16,9 +16,11 @@ import { leadOf, pageSql } from "../../src/store/pages.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import { batch, plainSpec, queuedTask, submitted } from "../contract/samples.ts";
 import { storeContract } from "../contract/store.ts";
+import { pruningContract } from "../contract/store-pruning.ts";
 import { onDisk } from "./mount.ts";
 import { open, pathIn } from "./sqlite-backend.ts";
 
+pruningContract({ name: "SQLite", open });
 storeContract({ name: "SQLite", open, module: join(import.meta.dir, "sqlite-backend.ts") });
 
 let folder: string;
@@ -120,6 +122,27 @@ describe("a database that cannot be used is refused and left as it is", () => {
     });
     expect(error).toMatchObject({ code: "data_folder" });
   });
+});
+
+test("a database of the first version is brought up to date: its submits can be forgotten, too", () => {
+  const ended = { kind: "completed", finishedAtMs: 1, exitCode: 0, reason: "" } as const;
+  const tasks = [1, 2].map((order) => queuedTask(order, { state: ended, createdAtMs: 0 }));
+  const submit = { key: "k", fingerprint: "f", taskIds: tasks.map(({ id }) => id) };
+  const before = open(folder);
+  before.commit(batch({ tasks, submits: [submit] }));
+  before.close();
+  tamper(`DROP TABLE marks; DROP INDEX submits_by_position; ALTER TABLE submits DROP COLUMN first_position;
+    ALTER TABLE submits DROP COLUMN last_position; PRAGMA user_version = 1`);
+  const store = open(folder);
+  try {
+    expect(store.submitOf("k")).toEqual(submit);
+    expect(store.pruneTasks({ endedBeforeMs: 2, afterOrder: 0, most: 1 })).toMatchObject({ tasks: 1 });
+    expect(store.submitOf("k")).toEqual(submit);
+    expect(store.pruneTasks({ endedBeforeMs: 2, afterOrder: 1, most: 1 })).toMatchObject({ tasks: 1 });
+    expect(store.submitOf("k")).toBeUndefined();
+  } finally {
+    store.close();
+  }
 });
 
 describe("a folder that cannot be written", () => {

@@ -16,7 +16,9 @@ test("the sources import only in the one direction, without cycles", async () =>
 describe("the checker itself", () => {
   /** A tree in which each room holds one file `x.ts`, plus what the test plants. */
   const planted = (files: Record<string, string>) => {
-    const rooms = "cli master worker gateway core store telemetry runtime wire model lib gen".split(" ");
+    const rooms = "cli master worker gateway dashboard core store telemetry runtime wire model lib gen".split(
+      " ",
+    );
     const tree = new Map(rooms.map((room) => [`${room}/x.ts`, ""]));
     for (const [file, text] of Object.entries(files)) tree.set(file, text);
     return findViolations(tree);
@@ -42,6 +44,9 @@ describe("the checker itself", () => {
     ["model", "lib"],
     ["lib", "model"],
     ["wire", "cli"],
+    ["gateway", "dashboard"],
+    ["dashboard", "gateway"],
+    ["dashboard", "store"],
   ])("%s must not import %s", (from, to) => {
     const violations = planted({ [`${from}/bad.ts`]: `import { x } from "../${to}/x.ts";` });
     expect(violations).toHaveLength(1);
@@ -60,6 +65,8 @@ describe("the checker itself", () => {
     ["core/reactor.ts", "../model/x.ts"],
     ["core/reactor.ts", "./x.ts"],
     ["lib/version.ts", "../../package.json"],
+    ["gateway/pages.ts", "../dashboard/index.html"],
+    ["dashboard/app.tsx", "../lib/x.ts"],
   ])("%s may import %s", (from, specifier) => {
     expect(planted({ [from]: `import { x } from "${specifier}";` })).toEqual([]);
   });
@@ -78,6 +85,17 @@ describe("the checker itself", () => {
     `const quote = /["]/; // "\nimport type { X } from "../store/x.ts";`,
   ])("sees %j", (text) => {
     expect(planted({ "core/bad.ts": text })).toHaveLength(1);
+  });
+
+  test("of wire, dashboard sees types alone", () => {
+    const types = {
+      "dashboard/a.tsx": `import type { X } from "../wire/x.ts";\nexport const a = <b>{1}</b>;`,
+    };
+    expect(planted(types)).toEqual([]);
+    const values = { "dashboard/a.tsx": `import { x } from "../wire/x.ts";\nexport const a = <b>{x}</b>;` };
+    expect(planted(values)).toEqual([
+      "dashboard/a.tsx imports wire/x.ts, of which dashboard may only see types",
+    ]);
   });
 
   test("is not taken in by comments and strings", () => {

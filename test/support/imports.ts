@@ -19,6 +19,7 @@ const RULES: Readonly<Record<string, RoomRule>> = {
   master: { rooms: ["gateway", "core", "store", "telemetry", "wire", "model", "lib"], packages: true },
   worker: { rooms: ["runtime", "wire", "model", "lib"], packages: true },
   gateway: { rooms: ["core", "store", "telemetry", "wire", "model", "lib"], packages: true },
+  dashboard: { rooms: ["wire", "model", "lib"], packages: true },
   core: { rooms: ["model", "lib"], packages: false },
   store: { rooms: ["model", "lib"], packages: true },
   telemetry: { rooms: ["model", "lib"], packages: true },
@@ -33,6 +34,8 @@ const RULES: Readonly<Record<string, RoomRule>> = {
 const EXCEPTIONS: readonly { readonly from: RegExp; readonly to: RegExp }[] = [
   { from: /^(master|worker)\/rpc\.ts$/, to: /^gen\// },
   { from: /^lib\/version\.ts$/, to: /^\.\.\/package\.json$/ },
+  // The page as a whole; the bundler makes its files of it.
+  { from: /^gateway\/pages\.ts$/, to: /^dashboard\/index\.html$/ },
 ];
 
 /** Every wrong import and every cycle as one sentence each; empty when all is well. */
@@ -41,10 +44,13 @@ export function findViolations(sources: Sources): string[] {
   const violations: string[] = [];
   for (const [file, text] of sources) {
     const targets: string[] = [];
-    for (const { specifier, lazy } of importsOf(text)) {
+    for (const { specifier, lazy, value } of importsOf(text, file.endsWith(".tsx") ? "tsx" : "ts")) {
       const target = specifier.startsWith(".") ? posix.join(posix.dirname(file), specifier) : undefined;
       const wrong = target === undefined ? wrongPackage(file, specifier) : wrongFile(file, target, sources);
       if (wrong !== undefined) violations.push(wrong);
+      else if (value && roomOf(file) === "dashboard" && target !== undefined && roomOf(target) === "wire") {
+        violations.push(`${file} imports ${target}, of which dashboard may only see types`);
+      }
       if (target !== undefined && !lazy) targets.push(target);
     }
     graph.set(file, targets);
@@ -56,10 +62,12 @@ interface Import {
   readonly specifier: string;
   /** Only when the code comes there, by `import()`: it may close a ring that would be a cycle at load time. */
   readonly lazy: boolean;
+  /** More than types. */
+  readonly value: boolean;
 }
 
 /** What a TypeScript text imports, by whatever way: values, types, re-exports, `import()` and `require()`. */
-export function importsOf(text: string): Import[] {
+export function importsOf(text: string, loader: "ts" | "tsx" = "ts"): Import[] {
   const code = withoutComments(text);
   const eager = [
     /\b(?:import|export)\b[\w\s{},*$]*?\bfrom\s*(["'])(?<specifier>[^"'\n]+)\1/g,
@@ -70,13 +78,13 @@ export function importsOf(text: string): Import[] {
   const read = (patterns: readonly RegExp[], lazy: boolean): Import[] =>
     patterns.flatMap((pattern) =>
       [...code.matchAll(pattern)].flatMap(({ groups }) =>
-        groups?.specifier === undefined ? [] : [{ specifier: groups.specifier, lazy }],
+        groups?.specifier === undefined ? [] : [{ specifier: groups.specifier, lazy, value: false }],
       ),
     );
   // The compiler's own reading finds no types; together the two miss nothing that either one sees.
-  const scanned = new Bun.Transpiler({ loader: "ts" })
+  const scanned = new Bun.Transpiler({ loader })
     .scanImports(text.replace(/^#!.*/, ""))
-    .map(({ path, kind }) => ({ specifier: path, lazy: kind === "dynamic-import" }));
+    .map(({ path, kind }) => ({ specifier: path, lazy: kind === "dynamic-import", value: true }));
   const all = [...read(eager, false), ...read(dynamic, true), ...scanned];
   return [...new Map(all.map((one) => [`${one.lazy} ${one.specifier}`, one])).values()];
 }

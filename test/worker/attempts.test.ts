@@ -171,6 +171,78 @@ test("a worker that stops with `cancel` ends its attempts and says so first", as
   expect(leftovers()).toEqual([]);
 });
 
+/** Runs until `go` is made, and takes its time when it is stopped. */
+function stubborn(): string {
+  return `trap '' TERM; while [ ! -e ${scene.folder}/go ]; do sleep 0.05; done`;
+}
+
+test("a worker that stops takes nothing new: it says so, and only then gives back what is ordered all the same", async () => {
+  const worker = await start({ onStop: "cancel", heartbeatIntervalMs: 3_600_000 });
+  const ref = peer.start(stubborn());
+  await waitFor(() => peer.said(ref).length === 1, "the start");
+  const said: string[] = [];
+  peer.onHeartbeat = async () => {
+    await Bun.sleep(100);
+    said.push("stopping");
+  };
+  peer.onReport = ({ report }) => {
+    said.push(`${report.case}`);
+    return false;
+  };
+  const stopped = worker.stop();
+  const late = peer.start("echo too late");
+  expect((await peer.finished(late)).reason).toContain("stopping");
+  expect(said).toEqual(["stopping", "finished"]);
+  expect(peer.heartbeats.at(-1)?.stopping).toBe(true);
+  expect(peer.log(late)).toBe("");
+  await Bun.write(`${scene.folder}/go`, "");
+  await stopped;
+});
+
+test("a worker that stops says so to a master that it meets meanwhile", async () => {
+  const worker = await start({ onStop: "wait" });
+  const ref = peer.start(stubborn());
+  await waitFor(() => peer.said(ref).length === 1, "the start");
+  const stopped = worker.stop();
+  await peer.vanish();
+  await peer.listen();
+  await waitFor(() => peer.hellos.length === 2, "another session");
+  expect(peer.hellos.map(({ stopping }) => stopping)).toEqual([false, true]);
+  await Bun.write(`${scene.folder}/go`, "");
+  await stopped;
+});
+
+test("a worker that stops with `wait` lets its attempts end, and their ends be taken", async () => {
+  const worker = await start({ onStop: "wait" });
+  const ref = peer.start(`${stubborn()}; echo done; exit 3`);
+  await waitFor(() => peer.said(ref).length === 1, "the start");
+  let ended = false;
+  const stopped = worker.stop().then(() => {
+    ended = true;
+  });
+  await waitFor(() => peer.heartbeats.at(-1)?.stopping, "the worker to say that it stops");
+  expect(ended).toBe(false);
+  await Bun.write(`${scene.folder}/go`, "");
+  await stopped;
+  expect((await peer.finished(ref)).exitCode).toBe(3);
+  expect(peer.log(ref)).toBe("done\n");
+  expect(leftovers()).toEqual([]);
+});
+
+test("output is not shipped before the master knows that the attempt runs", async () => {
+  let taken = false;
+  peer.onReport = () => {
+    if (!taken) throw new ConnectError("cannot be recorded now", Code.Unavailable);
+    return false;
+  };
+  await start();
+  const ref = peer.start(`echo early; touch ${scene.folder}/printed; sleep 60`);
+  await waitFor(() => existsSync(`${scene.folder}/printed`), "the output");
+  expect(peer.appends).toBe(0);
+  taken = true;
+  await waitFor(() => peer.log(ref) === "early\n", "the output to be shipped");
+});
+
 test("a worker that stops with `leave` finds its attempts again", async () => {
   const first = await start({ onStop: "leave" });
   const ref = peer.start(`echo before; while [ ! -e ${scene.folder}/go ]; do sleep 0.05; done; echo after`);

@@ -1,7 +1,9 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { attemptKey } from "../../src/model/ids.ts";
-import { CappedFile, Slots } from "../../src/worker/output.ts";
+import { systemClock } from "../../src/lib/clock.ts";
+import { silentLogger } from "../../src/lib/log.ts";
+import { attemptKey, newTaskId } from "../../src/model/ids.ts";
+import { CappedOutput, fileOutput, type LogSession, OutputShipper, Slots } from "../../src/worker/output.ts";
 import { startWorker } from "../../src/worker/worker.ts";
 import { waitFor } from "../support/wait.ts";
 import { type PeerMaster, Scene } from "./peer.ts";
@@ -83,9 +85,45 @@ test("one attempt's flood does not hold up another's line", async () => {
   expect(peer.log(line)).toBe("here I am\n");
 });
 
+test("a master that lost its power gets again what it had, before it is told of the end", async () => {
+  const written = Buffer.from("one\ntwo\nthree\n");
+  let kept = Buffer.alloc(0);
+  let asked = 0;
+  const session = (): LogSession => ({
+    appendLog: async (_ref, offset, data) => {
+      asked += 1;
+      if (offset <= kept.length) kept = Buffer.concat([kept, data.subarray(kept.length - offset)]);
+      return { length: kept.length, unwanted: false };
+    },
+  });
+  const [before, after] = [session(), session()];
+  const shipper = new OutputShipper({
+    ref: { taskId: newTaskId(), n: 1 },
+    source: {
+      length: async () => written.length,
+      read: async (offset, most) => written.subarray(offset, offset + most),
+      watch: () => () => {},
+    },
+    maxBytes: MIB,
+    master: { closed: new AbortController().signal, untilAnswered: (_what, ask) => ask(before) },
+    slots: new Slots(1),
+    clock: systemClock,
+    log: silentLogger,
+  });
+  shipper.complete();
+  await shipper.run(false);
+  expect(kept).toEqual(written);
+  asked = 0;
+  await shipper.assure(before);
+  expect(asked).toBe(0);
+  kept = kept.subarray(0, 6);
+  await shipper.assure(after);
+  expect(kept).toEqual(written);
+});
+
 test("a capped file reads the same from every offset", async () => {
   const path = `${scene.folder}/file`;
-  const file = new CappedFile(path, MIB);
+  const file = new CappedOutput(fileOutput(path), MIB);
   expect(await file.length()).toEqual({ length: 0, final: false });
   await Bun.write(path, `${"a".repeat(MIB - 1)}bcd`);
   const mark = "\n[output truncated at 1 MiB]\n";

@@ -209,3 +209,24 @@ test("options that cannot be are named", async () => {
     code: "unavailable",
   });
 });
+
+test("an engine that does not answer is named, whichever of the three said where it is", async () => {
+  const before = process.env.DOCKER_HOST;
+  const complaint = async (dockerHost: string | undefined, environment: string) => {
+    process.env.DOCKER_HOST = environment;
+    const more = dockerHost === undefined ? {} : { dockerHost };
+    return start({ runtimes: ["docker"], ...more }).then(
+      () => "",
+      (error: Error) => error.message,
+    );
+  };
+  try {
+    expect(await complaint("unix:///nowhere/a.sock", "unix:///nowhere/b.sock")).toContain("/nowhere/a.sock");
+    expect(await complaint("", "unix:///nowhere/b.sock")).toContain("/nowhere/b.sock");
+    // On a host with an engine at the usual place nobody complains.
+    expect(await complaint(undefined, "")).toMatch(/^$|docker\.sock/);
+  } finally {
+    if (before === undefined) delete process.env.DOCKER_HOST;
+    else process.env.DOCKER_HOST = before;
+  }
+});
