@@ -56,8 +56,11 @@ export class Client {
     return this.#json("POST", options.strict ? "/api/tasks?strict=true" : "/api/tasks", task);
   }
 
-  submitMany(tasks: readonly Readonly<Record<string, unknown>>[]): Promise<SubmitManyJson> {
-    return this.#json("POST", "/api/tasks", tasks);
+  submitMany(
+    tasks: readonly Readonly<Record<string, unknown>>[],
+    options: { strict?: boolean } = {},
+  ): Promise<SubmitManyJson> {
+    return this.#json("POST", options.strict ? "/api/tasks?strict=true" : "/api/tasks", tasks);
   }
 
   tasks(filter: TaskFilter): Promise<TaskPageJson> {
@@ -115,6 +118,12 @@ export class Client {
     return this.#json("GET", `/telemetry/${encodeURIComponent(workerId)}`);
   }
 
+  /** The bytes of a backup. The answer begins once the master has copied its database, which may take minutes. */
+  async backup(): Promise<AsyncIterable<Uint8Array>> {
+    const response = await this.#request("GET", "/api/backup", {}, 10 * 60_000);
+    return this.#body(response);
+  }
+
   async #json<T>(method: string, path: string, body?: unknown): Promise<T> {
     const response = await this.#request(method, path, {
       ...(body !== undefined && {
@@ -131,10 +140,20 @@ export class Client {
     }
   }
 
-  async #request(method: string, path: string, init: RequestInit): Promise<Response> {
+  /** A body piece by piece. @throws UnreachableError when it breaks off. */
+  async *#body({ body }: Response): AsyncGenerator<Uint8Array> {
+    const pieces = (body ?? new Blob([]).stream())[Symbol.asyncIterator]();
+    for (;;) {
+      const { done, value } = await this.#guard(() => pieces.next());
+      if (done) return;
+      yield value;
+    }
+  }
+
+  async #request(method: string, path: string, init: RequestInit, timeoutMs = TIMEOUT_MS): Promise<Response> {
     // Only until the answer begins: a long log may take its time.
     const slow = new AbortController();
-    const timer = setTimeout(() => slow.abort(new Error(`no answer in ${TIMEOUT_MS / 1000} s`)), TIMEOUT_MS);
+    const timer = setTimeout(() => slow.abort(new Error(`no answer in ${timeoutMs / 1000} s`)), timeoutMs);
     const signal = AbortSignal.any([this.signal, slow.signal]);
     try {
       const response = await this.#guard(() => fetch(`${this.url}${path}`, { method, signal, ...init }));

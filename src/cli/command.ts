@@ -13,7 +13,7 @@ import type { Context, Spec, Subcommand } from "./spec.ts";
  * repeated one and reads `--no-console` as a negation, so the words are read here once more, strictly.
  */
 export function defineSubcommand<const F extends Flags>(spec: Spec<F>): Subcommand {
-  return defineCommand<ArgsDef>({
+  const command = defineCommand<ArgsDef>({
     meta: { name: spec.name },
     args: { ...spec.flags },
     run: async ({ rawArgs, data }): Promise<number> => {
@@ -28,6 +28,7 @@ export function defineSubcommand<const F extends Flags>(spec: Spec<F>): Subcomma
       return spec.run({ flags, words }, context);
     },
   });
+  return { ...command, positionals: spec.positionals ?? [] };
 }
 
 /** Splits words into flags and others. @throws UsageError for a flag that does not exist or lacks its value. */

@@ -1,16 +1,22 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { type CompleterResult, createInterface, type Interface } from "node:readline";
 import { messageOf } from "../model/error.ts";
+import { Client } from "./client.ts";
 import { COMMANDS } from "./commands.ts";
-import { complete } from "./complete.ts";
+import { completeWord } from "./complete.ts";
 import { dispatch } from "./dispatch.ts";
 import { explain, UsageError } from "./errors.ts";
 import { renderOverview } from "./help.ts";
+import { Interrupts } from "./interrupts.ts";
 import { splitLine } from "./shell.ts";
 import type { Context } from "./spec.ts";
 
-/** Commands that start something of their own; they belong into another terminal. */
-const NOT_HERE = COMMANDS.filter(({ group }) => group === "Run a cluster").map(({ name }) => name);
+/** Commands that start something of their own or need the whole terminal; they belong into another one. */
+const NOT_HERE = [
+  ...COMMANDS.filter(({ group }) => group === "Run a cluster").map(({ name }) => name),
+  "top",
+  "completion",
+];
 /** Lines of history that are kept. */
 const HISTORY_SIZE = 500;
 
@@ -28,7 +34,7 @@ export class Console {
   readonly #closed = Promise.withResolvers<void>();
   /** Lines typed while a command runs wait for their turn. */
   #turn = Promise.resolve();
-  #running: AbortController | undefined;
+  #running: Interrupts | undefined;
 
   constructor(options: ConsoleOptions) {
     this.#options = options;
@@ -41,7 +47,7 @@ export class Console {
       removeHistoryDuplicates: true,
       completer: (line: string, answer: (error: null, found: CompleterResult) => void) => {
         // Without an answer from the master there is nothing to complete; the command itself will say why.
-        complete(line, options.url, options.context.signal).then(
+        completeLine(line, options).then(
           (found) => answer(null, found),
           () => answer(null, [[], line]),
         );
@@ -50,7 +56,7 @@ export class Console {
     this.#prompt.on("line", (line) => this.#take(line));
     this.#prompt.on("SIGINT", () => this.#interrupt());
     this.#prompt.on("close", () => {
-      this.#running?.abort();
+      this.#running?.stop();
       this.#closed.resolve();
     });
     this.#prompt.prompt();
@@ -81,7 +87,7 @@ export class Console {
 
   /** Ctrl-C ends what runs, else empties the line, else stops the master. */
   #interrupt(): void {
-    if (this.#running !== undefined) this.#running.abort();
+    if (this.#running !== undefined) this.#running.interrupt();
     else if (this.#prompt.line === "") this.#prompt.close();
     else {
       this.#prompt.write(null, { ctrl: true, name: "e" });
@@ -92,19 +98,35 @@ export class Console {
   async #run(line: string): Promise<void> {
     const { context, historyFile, url } = this.#options;
     const words = splitLine(line);
-    this.#running = new AbortController();
+    const interrupts = new Interrupts();
+    this.#running = interrupts;
     try {
       if (words === undefined) throw new UsageError("A quote in that line is not closed.");
       if (words.length > 0) appendHistory(historyFile, line, context);
       const env = { ...context.env, CLOUDAI_MASTER_URL: url };
-      // The spread takes the terminal's width as it is now.
-      await runWords(words, { ...context, env, signal: this.#running.signal });
+      // The spread takes the terminal's width as it is now; its keys and stdin are the prompt's own.
+      const { terminal: _terminal, stdin: _stdin, ...rest } = { ...context };
+      const { signal } = interrupts;
+      await runWords(words, { ...rest, env, signal, onInterrupt: (handler) => interrupts.take(handler) });
     } catch (error) {
       context.err(explain(error).text);
     } finally {
       this.#running = undefined;
     }
   }
+}
+
+/** What readline's completer answers: the candidates, and the part of the line that they replace. */
+async function completeLine(line: string, { url, context }: ConsoleOptions): Promise<[string[], string]> {
+  const words = line.trimStart().split(/\s+/);
+  const found = await completeWord(words, new Client(url, context.signal));
+  const own = words.length === 1 ? [{ word: "exit", about: "" }] : [];
+  const fitting = found === "FILE" ? [] : [...found, ...own].map(({ word }) => word);
+  const last = words.at(-1) ?? "";
+  const here = fitting.filter(
+    (word) => word.startsWith(last) && (words.length > 1 || !NOT_HERE.includes(word)),
+  );
+  return [here.map((word) => `${word} `), last];
 }
 
 async function runWords(typed: readonly string[], context: Context): Promise<void> {

@@ -1,5 +1,5 @@
 import { runCommand } from "citty";
-import { COMMANDS } from "./commands.ts";
+import { COMMANDS, findCommand } from "./commands.ts";
 import { EXIT, nearest, UsageError } from "./errors.ts";
 import { renderRootHelp } from "./help.ts";
 import type { Context } from "./spec.ts";
@@ -21,7 +21,7 @@ export async function dispatch(words: readonly string[], context: Context): Prom
   if (name.startsWith("-")) {
     throw new UsageError(`Unknown flag ${name}.`, "Flags stand after the command: cloudai COMMAND [FLAGS].");
   }
-  const command = COMMANDS.find((one) => one.name === name);
+  const command = findCommand(name);
   if (command === undefined) throw unknownCommand(name);
   const { result } = await runCommand(await command.load(), { rawArgs: rest, data: context });
   return typeof result === "number" ? result : EXIT.done;

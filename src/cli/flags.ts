@@ -18,6 +18,8 @@ export type Flag<T> = Extract<ArgDef, { type?: "string" } | { type?: "boolean" }
   readonly shown?: string;
   /** Environment variables read after `CLOUDAI_` + the name, in this order. */
   readonly otherEnv?: readonly string[];
+  /** Never taken from the environment: a variable that somebody forgot must not choose what is cancelled. */
+  readonly typedOnly?: boolean;
   /** An empty environment variable is a value too, not the same as none. */
   readonly emptyCounts?: boolean;
   /** From the values in the order they came; none when nobody gave one. @throws UsageError */
@@ -152,6 +154,14 @@ export function variableOf(flagName: string): string {
   return `CLOUDAI_${flagName.toUpperCase().replaceAll("-", "_")}`;
 }
 
+/** Every environment variable that a flag is read from, in this order. */
+export function variablesOf(
+  flagName: string,
+  flag: Pick<Flag<unknown>, "typedOnly" | "otherEnv">,
+): readonly string[] {
+  return flag.typedOnly ? [] : [variableOf(flagName), ...(flag.otherEnv ?? [])];
+}
+
 /** @param given what stood on the command line, by flag. A flag beats the environment. @throws UsageError */
 export function readFlags<F extends Flags>(
   flags: F,
@@ -174,7 +184,7 @@ function fromEnvironment(
   flag: Flag<unknown>,
   env: Readonly<Record<string, string | undefined>>,
 ): readonly Given[] {
-  for (const source of [variableOf(name), ...(flag.otherEnv ?? [])]) {
+  for (const source of variablesOf(name, flag)) {
     if (env.CLOUDAI_TASK_ID !== undefined && TASKS_OWN.includes(source)) continue;
     const raw = env[source];
     if (raw !== undefined && (raw !== "" || flag.emptyCounts)) return [{ text: raw, source }];

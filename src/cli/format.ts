@@ -69,3 +69,9 @@ export function tintOf(state: string): Tint | undefined {
   };
   return tints[state];
 }
+
+/** The colour of a usage in percent: from 70 a warning, from 90 an alarm. */
+export function heat(percent: number): Tint | undefined {
+  if (percent >= 90) return "red";
+  return percent >= 70 ? "yellow" : undefined;
+}

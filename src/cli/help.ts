@@ -1,6 +1,7 @@
 import { COMMANDS, summaryOf } from "./commands.ts";
-import { type Flag, type Flags, variableOf } from "./flags.ts";
+import { type Flag, type Flags, variablesOf } from "./flags.ts";
 import type { Context, Positional, Spec } from "./spec.ts";
+import { wrap } from "./table.ts";
 
 type Screen = Pick<Context, "columns" | "colour">;
 
@@ -82,33 +83,22 @@ function flagName(name: string, flag: Flag<unknown>): string {
 }
 
 function describe(name: string, flag: Flag<unknown>): string {
-  const variables = [variableOf(name), ...(flag.otherEnv ?? [])].join(", ");
-  return `${flag.description ?? ""} [${flag.shown === undefined ? "" : `default ${flag.shown}; `}${variables}]`;
+  const notes = [
+    flag.shown && `default ${flag.shown}`,
+    flag.typedOnly ? "no variable" : variablesOf(name, flag).join(", "),
+  ].filter(Boolean);
+  return `${flag.description ?? ""}${notes.length === 0 ? "" : ` [${notes.join("; ")}]`}`;
 }
 
 /** A name on the left and a text on the right that wraps beside it. */
 function entry(name: string, text: string, left: number, screen: Screen): string {
-  const lines = wrap(text, widthOf(screen) - left);
+  const lines = wrap(text, Math.max(20, widthOf(screen) - left));
   const first = name.length + 2 > left ? `${name}\n${" ".repeat(left)}` : name.padEnd(left);
   return `${first}${lines.join(`\n${" ".repeat(left)}`)}\n`;
 }
 
 function paragraph(text: string, screen: Screen): string {
   return `${wrap(text.replace(/\s+/g, " ").trim(), widthOf(screen)).join("\n")}\n`;
-}
-
-function wrap(text: string, width: number): string[] {
-  const lines: string[] = [];
-  let line = "";
-  for (const word of text.split(" ")) {
-    if (line !== "" && line.length + 1 + word.length > Math.max(width, 20)) {
-      lines.push(line);
-      line = word;
-    } else {
-      line = line === "" ? word : `${line} ${word}`;
-    }
-  }
-  return [...lines, line];
 }
 
 function widthOf(screen: Screen): number {

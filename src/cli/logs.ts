@@ -5,14 +5,14 @@ import { EXIT, UsageError } from "./errors.ts";
 import { number, toggle } from "./flags.ts";
 import type { Context } from "./spec.ts";
 import { messages } from "./stream.ts";
-import { findTaskId } from "./task-ids.ts";
+import { findTaskId, taskWord } from "./task-ids.ts";
 import { exitCodeOf } from "./task-view.ts";
 
 export const logs = defineSubcommand({
   name: "logs",
   about: `Prints the output of the last attempt, stdout and stderr as they came. With --follow it goes on while the
     task runs and exits with the task's own exit code.`,
-  positionals: [{ name: "TASK", about: "its id, or 4 or more characters of its beginning or end" }],
+  positionals: [taskWord],
   flags: {
     "master-url": clientFlags["master-url"],
     follow: toggle("go on while the task runs", "f"),

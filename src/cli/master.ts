@@ -1,8 +1,9 @@
 import { join } from "node:path";
-import type { RunningMaster } from "../master/options.ts";
+import { parseDurationMs } from "../lib/units.ts";
+import type { MasterOptions, RunningMaster } from "../master/options.ts";
 import { defineSubcommand } from "./command.ts";
 import { Console } from "./console.ts";
-import { duration, toggle, withDefault } from "./flags.ts";
+import { duration, type Flag, toggle, value, withDefault } from "./flags.ts";
 import {
   DEFAULT_PORTS,
   dataDirFlag,
@@ -31,6 +32,12 @@ export const master = defineSubcommand({
       30_000,
       "30s",
     ),
+    "keep-finished": keepFlag(
+      "how long a task is remembered after its end, with its attempts, events and logs",
+    ),
+    "keep-logs": keepFlag(
+      "how long what an attempt printed is kept after its end, if not as long as its task",
+    ),
     ...logFlags("info"),
     "no-console": toggle("no prompt, even on a terminal"),
   },
@@ -53,6 +60,7 @@ export const master = defineSubcommand({
       grpcPort: flags["grpc-port"] ?? DEFAULT_PORTS.grpc,
       dataDir,
       workerTimeoutMs: flags["worker-timeout"],
+      ...keepOptions(flags),
       log: loggerOf(flags, wantsConsole ? write : undefined),
     });
     context.err(greeting(running, dataDir));
@@ -68,6 +76,28 @@ export const master = defineSubcommand({
     }
   },
 });
+
+/** Retention loses nothing that nobody asked it to: what is not set is kept for ever. */
+function keepFlag(about: string): Flag<number | "forever"> {
+  const parse = (raw: string) => {
+    const ms = parseDurationMs(raw);
+    if (/^forever$/i.test(raw)) return "forever" as const;
+    return ms !== undefined && ms >= 1000 ? ms : undefined;
+  };
+  const allowed = "1s or longer, with a unit: 12h, 30d, or forever";
+  return withDefault(value({ about, hint: "TIME|forever" }, parse, allowed), "forever");
+}
+
+function keepOptions(flags: {
+  readonly "keep-finished": number | "forever";
+  readonly "keep-logs": number | "forever";
+}): Pick<MasterOptions, "keepFinishedMs" | "keepLogsMs"> {
+  const { "keep-finished": finished, "keep-logs": logs } = flags;
+  return {
+    ...(finished === "forever" ? {} : { keepFinishedMs: finished }),
+    ...(logs === "forever" ? {} : { keepLogsMs: logs }),
+  };
+}
 
 function greeting({ httpUrl, grpcAddress }: RunningMaster, dataDir: string): string {
   const http = httpUrl === undefined ? "off" : httpUrl;

@@ -1,6 +1,6 @@
 import { homedir } from "node:os";
 import { join } from "node:path";
-import { createLogger, LOG_LEVELS, type Logger, type LogLevel } from "../lib/log.ts";
+import { createLogger, LOG_LEVELS, type Logger, type LogLevel, takesColour } from "../lib/log.ts";
 import { EXIT } from "./errors.ts";
 import { choice, optionalPort, port, text, withDefault } from "./flags.ts";
 import type { Context } from "./spec.ts";
@@ -54,12 +54,16 @@ export function dataDirOf(given: string | undefined, env: Context["env"]): strin
   return join(env.XDG_DATA_HOME || join(homedir(), ".local", "share"), "cloudai");
 }
 
-/** @param write where lines go, when they may not go straight to stderr. */
+/** @param write what takes lines to stderr, when they may not go there straight. */
 export function loggerOf(
   flags: { readonly "log-level": LogLevel; readonly "log-format": "text" | "json" },
   write?: (line: string) => void,
 ): Logger {
-  return createLogger({ level: flags["log-level"], format: flags["log-format"], ...(write && { write }) });
+  return createLogger({
+    level: flags["log-level"],
+    format: flags["log-format"],
+    ...(write && { write, colour: takesColour() }),
+  });
 }
 
 /** Something that runs until it is stopped; `stopped` rejects when it had to stop by itself. */

@@ -8,8 +8,20 @@ export function commandFrom(words: readonly string[]): string | undefined {
 }
 
 /** `word` for a POSIX shell. */
-function quoteWord(word: string): string {
+export function quoteWord(word: string): string {
   return /^[\w@%+=:,./-]+$/.test(word) ? word : `'${word.replaceAll("'", `'\\''`)}'`;
+}
+
+/** Whether the character at `index` of a shell command stands within quotes. */
+export function isQuotedAt(command: string, index: number): boolean {
+  let open = "";
+  for (let at = 0; at < index; at += 1) {
+    const letter = command.charAt(at);
+    if (letter === "\\" && open !== "'") at += 1;
+    else if (letter === open) open = "";
+    else if (open === "" && (letter === "'" || letter === '"')) open = letter;
+  }
+  return open !== "";
 }
 
 /**

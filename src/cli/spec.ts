@@ -1,17 +1,26 @@
 import type { CommandDef } from "citty";
 import type { Flags, Values } from "./flags.ts";
+import type { Terminal } from "./terminal.ts";
 
 /** All that a command may know of where it runs; the process's own in `main.ts`, another one at the `master>` prompt. */
 export interface Context {
   readonly env: Readonly<Record<string, string | undefined>>;
-  /** Aborted by the first Ctrl-C or SIGTERM. */
+  /** Aborted by SIGTERM and by the first Ctrl-C, unless that is taken. */
   readonly signal: AbortSignal;
+  /** Takes every Ctrl-C from now on: `signal` is not aborted by it. @returns what gives it back. */
+  onInterrupt(handler: () => void): () => void;
   /** Width of the terminal that stdout is; undefined when it is none, and then nothing is cut. */
   readonly columns: number | undefined;
   /** Whether stdout takes colours. */
   readonly colour: boolean;
+  /** Width of the terminal that stderr is; undefined when it is none or too plain: then no line is updated in place. */
+  readonly talkColumns: number | undefined;
   /** Whether a person can be asked: stdin and stdout are terminals. */
   readonly interactive: boolean;
+  /** Of a terminal that can move its cursor, to draw on; absent when stdin and stdout are none. */
+  readonly terminal?: Terminal;
+  /** What is piped in; absent where stdin is somebody else's. */
+  readonly stdin?: () => AsyncIterable<Uint8Array>;
   /** Data, to stdout. Resolves when it is written. @throws PipeClosedError */
   out(data: string | Uint8Array): Promise<void>;
   /** Talk, to stderr. */
@@ -24,6 +33,8 @@ export interface Positional {
   readonly name: string;
   readonly about: string;
   readonly optional?: boolean;
+  /** All that it may be, where that is a few words. */
+  readonly choices?: readonly string[];
   /** Takes all the words that are left; only the last one may. */
   readonly many?: boolean;
 }
@@ -48,4 +59,7 @@ export interface Input<F extends Flags> {
 }
 
 /** A citty command whose `data` is a `Context` and whose result is the exit code. */
-export type Subcommand = CommandDef;
+export type Subcommand = CommandDef & {
+  /** For completing words. */
+  readonly positionals: readonly Positional[];
+};

@@ -12,14 +12,29 @@ export async function* messages<T>(
   signal: AbortSignal,
   onOpen: () => void = () => {},
 ): AsyncGenerator<T> {
+  for await (const frame of frames(client, path, signal, onOpen)) {
+    if (typeof frame !== "string") continue;
+    const message: T = JSON.parse(frame);
+    yield message;
+  }
+}
+
+/** The same with the frames as they come: texts and bytes. */
+export async function* frames(
+  client: Client,
+  path: string,
+  signal: AbortSignal,
+  onOpen: () => void = () => {},
+): AsyncGenerator<string | Uint8Array> {
   const url = `${client.url.replace(/^http/, "ws")}${path}`;
   const socket = new WebSocket(url);
-  const arrived: T[] = [];
+  socket.binaryType = "arraybuffer";
+  const arrived: (string | Uint8Array)[] = [];
   let wake = () => {};
   const state: { end?: "closed" | "broken" } = {};
   socket.onopen = onOpen;
   socket.onmessage = ({ data }) => {
-    arrived.push(JSON.parse(String(data)));
+    arrived.push(data instanceof ArrayBuffer ? new Uint8Array(data) : String(data));
     wake();
   };
   socket.onclose = ({ wasClean }) => {
@@ -30,7 +45,7 @@ export async function* messages<T>(
   signal.addEventListener("abort", aborted);
   try {
     for (;;) {
-      for (const message of arrived.splice(0)) yield message;
+      for (const frame of arrived.splice(0)) yield frame;
       if (arrived.length > 0) continue;
       if (signal.aborted) throw new InterruptedError();
       if (state.end === "closed") return;

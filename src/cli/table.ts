@@ -24,6 +24,8 @@ export interface Column<Row> {
   readonly right?: boolean;
   /** May be cut, `end` of it or `middle` (ids: both ends tell something); without it the column is never cut. */
   readonly cut?: "end" | "middle";
+  /** Cut further than to so many characters it tells nothing; default 8. */
+  readonly least?: number;
   readonly tint?: (row: Row) => Tint | undefined;
   /** Left out on a narrow terminal, the highest number first; 0 or none: always there. */
   readonly spare?: number;
@@ -110,6 +112,35 @@ export function shorten(text: string, width: number, cut: "end" | "middle" | und
   return `${take(letters, width - 1 - tailWidth)}…${take(letters.reverse(), tailWidth, true)}`;
 }
 
+/** Wider lines are hard to read, whatever the terminal. */
+const WIDEST_PROSE = 100;
+
+/** Sentences for a page, line by line; without a terminal each stays one line. */
+export function prose(sentences: readonly string[], { width }: Page): string[] {
+  const most = width === undefined ? undefined : Math.min(width, WIDEST_PROSE);
+  return sentences.filter((text) => text !== "").flatMap((text) => wrap(text, most));
+}
+
+/** An id, on a narrow page in the short form that every command takes too. */
+export function shownId(id: string, { width }: Page): string {
+  return width !== undefined && width < 60 ? shorten(id, 16, "middle") : id;
+}
+
+/** Lines of at most `width` columns (undefined: one), broken between words; `indent` begins all but the first. */
+export function wrap(text: string, width: number | undefined, indent = ""): string[] {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line.trim() !== "" && Bun.stringWidth(`${line} ${word}`) > (width ?? Number.POSITIVE_INFINITY)) {
+      lines.push(line);
+      line = indent + word;
+    } else {
+      line = line === "" ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}
+
 function take(letters: readonly string[], width: number, reversed = false): string {
   const taken: string[] = [];
   let used = 0;
@@ -127,7 +158,8 @@ interface Measured {
 }
 
 function leastOf({ column, natural }: Measured): number {
-  return column.cut === undefined ? natural : Math.min(natural, Math.max(LEAST_WIDTH, column.title.length));
+  if (column.cut === undefined) return natural;
+  return Math.min(natural, Math.max(column.least ?? LEAST_WIDTH, column.title.length));
 }
 
 function leastWidth(columns: readonly Measured[]): number {

@@ -2,6 +2,7 @@ import { sleep } from "../lib/retry.ts";
 import type { EventJson, TaskDetailJson } from "../wire/json.ts";
 import type { Client } from "./client.ts";
 import { InterruptedError, UnreachableError } from "./errors.ts";
+import { Slots } from "./many.ts";
 import { messages } from "./stream.ts";
 import { hasEnded } from "./task-view.ts";
 
@@ -9,6 +10,8 @@ import { hasEnded } from "./task-view.ts";
 const POLL_MS = 1000;
 /** And while they do: they miss nothing, so this is only a belt beside the braces. */
 const RARE_POLL_MS = 30_000;
+/** With that, all tasks together ask no more often than this. */
+const LEAST_PAUSE_MS = 20;
 /** How long a master may be away in the middle of a wait; a restart takes less. */
 const PATIENCE_MS = 60_000;
 
@@ -22,6 +25,9 @@ export class TaskWatch {
   /** Of every task that is waited for: looks at it again. */
   readonly #look = new Map<string, () => void>();
   readonly #watching: Promise<void>;
+  /** Resolves once it is known whether there is a stream: what ends from then on is heard of. */
+  readonly #decided = Promise.withResolvers<void>();
+  readonly #slots = new Slots();
   #streaming = false;
 
   /** `signal` ends all waits. */
@@ -39,19 +45,26 @@ export class TaskWatch {
   async end(taskId: string): Promise<TaskDetailJson> {
     let known = false;
     let lastAnswerMs = performance.now();
+    await Promise.race([this.#decided.promise, sleep(POLL_MS, this.#signal)]);
     for (;;) {
       // Before the question, so that what happens while it is answered is not missed.
       const changed = new Promise<void>((resolve) => this.#look.set(taskId, resolve));
       try {
-        const task = await this.#client.task(taskId);
-        if (hasEnded(task)) return task;
+        const task = await this.#slots.run(() => this.#client.task(taskId));
+        if (hasEnded(task)) {
+          this.#look.delete(taskId);
+          return task;
+        }
         known = true;
         lastAnswerMs = performance.now();
       } catch (error) {
         const away = performance.now() - lastAnswerMs;
         if (!(error instanceof UnreachableError) || !known || away > PATIENCE_MS) throw error;
       }
-      await Promise.race([changed, sleep(this.#streaming ? RARE_POLL_MS : POLL_MS, this.#signal)]);
+      const pause = new AbortController();
+      const pauseMs = this.#streaming ? Math.max(RARE_POLL_MS, this.#look.size * LEAST_PAUSE_MS) : POLL_MS;
+      await Promise.race([changed, sleep(pauseMs, AbortSignal.any([this.#signal, pause.signal]))]);
+      pause.abort();
       if (this.#signal.aborted) throw new InterruptedError();
     }
   }
@@ -80,6 +93,7 @@ export class TaskWatch {
   /** Whatever happened while there was no stream is looked up. */
   #setStreaming(streaming: boolean): void {
     this.#streaming = streaming;
+    this.#decided.resolve();
     for (const look of this.#look.values()) look();
   }
 }

@@ -8,7 +8,7 @@ import { type Column, type Page, paint, renderFacts, renderTable } from "./table
 type AnyTask = Omit<TaskJson, "attempts">;
 
 const TASK_COLUMNS: readonly Column<TaskJson>[] = [
-  { title: "TASK", text: (task) => task.task_id, cut: "middle" },
+  { title: "TASK", text: (task) => task.task_id, cut: "middle", least: 13 },
   { title: "NAME", text: (task) => task.name, cut: "end" },
   { title: "STATUS", text: (task) => task.status, tint: (task) => tintOf(task.status) },
   { title: "EXIT", text: (task) => task.exit_code?.toString() ?? "", right: true, spare: 1 },
@@ -38,7 +38,7 @@ function renderTask(task: TaskDetailJson, page: Page): string {
       ["task", task.task_id],
       ["name", task.name],
       ["status", outcomeOf(task), tintOf(task.status)],
-      ["reason", task.reason],
+      ["reason", reasonBeside(task)],
       ["image", task.docker_image],
       ["command", task.command],
       ["asks for", needsOf(task)],
@@ -77,7 +77,7 @@ function renderWhy({ why }: TaskDetailJson, page: Page): string {
   const blockers = why.workers.map(
     (worker) => [`  ${worker.worker_id}`, `${worker.message}${worker.never ? " (never can)" : ""}`] as const,
   );
-  const title = paint("waits because", "dim", page);
+  const title = paint("why it waits", "dim", page);
   return `\n${title}  ${why.message}\n${blockers.length > 0 ? renderFacts(blockers, page) : ""}`;
 }
 
@@ -87,7 +87,14 @@ export function outcomeOf(task: Pick<AnyTask, "status" | "exit_code">): string {
   return `${task.status} with exit code ${task.exit_code}`;
 }
 
-function needsOf(task: AnyTask): string {
+/** The reason, unless the outcome's exit code says the same. */
+export function reasonBeside(task: Pick<AnyTask, "status" | "exit_code" | "reason">): string {
+  return task.reason === `exit code ${task.exit_code}` && outcomeOf(task).endsWith(task.reason)
+    ? ""
+    : task.reason;
+}
+
+export function needsOf(task: AnyTask): string {
   const parts = [
     `${formatCount(task.cpu_required)} CPU`,
     `${formatMib(task.memory_required)} memory`,

@@ -2,13 +2,13 @@ import { clientFlags, clientOf } from "./client.ts";
 import { defineSubcommand } from "./command.ts";
 import { EXIT } from "./errors.ts";
 import { outputOf } from "./output.ts";
-import { findTaskId } from "./task-ids.ts";
+import { findTaskId, taskWord } from "./task-ids.ts";
 import { taskView } from "./task-view.ts";
 
 export const task = defineSubcommand({
   name: "task",
   about: "What it printed is shown by cloudai logs TASK.",
-  positionals: [{ name: "TASK", about: "its id, or 4 or more characters of its beginning or end" }],
+  positionals: [taskWord],
   flags: clientFlags,
   run: async ({ flags, words: [word = ""] }, context) => {
     const client = clientOf(flags, context);

@@ -28,7 +28,7 @@ export const tasks = defineSubcommand({
     ),
     all: toggle("all of them, however many", "a"),
   },
-  examples: ["cloudai tasks --status running", "cloudai cancel $(cloudai tasks -s queued --all -o quiet)"],
+  examples: ["cloudai tasks --status running", "cloudai tasks --all --user ada -o json"],
   run: async ({ flags }, context) => {
     const client = clientOf(flags, context);
     const filter = {

@@ -4,11 +4,11 @@ import { type Client, clientFlags, clientOf, unreachableError } from "./client.t
 import { defineSubcommand } from "./command.ts";
 import { EXIT } from "./errors.ts";
 import { toggle } from "./flags.ts";
-import { formatAgo, formatPercent, formatRate, tintOf } from "./format.ts";
+import { formatAgo, formatPercent, formatRate, heat, tintOf } from "./format.ts";
 import { type Output, outputOf, type View } from "./output.ts";
 import type { Context } from "./spec.ts";
 import { messages } from "./stream.ts";
-import { type Column, renderTable, type Tint } from "./table.ts";
+import { type Column, renderTable } from "./table.ts";
 
 const COLUMNS: readonly Column<TelemetryJson>[] = [
   { title: "WORKER", text: (worker) => worker.worker_id, cut: "middle" },
@@ -99,9 +99,4 @@ function viewOf(known: TelemetryMapJson, json: unknown = known): View {
 function stateOf({ removed, is_active }: TelemetryJson): string {
   if (removed) return "removed";
   return is_active ? "active" : "inactive";
-}
-
-function heat(percent: number): Tint | undefined {
-  if (percent >= 90) return "red";
-  return percent >= 70 ? "yellow" : undefined;
 }

@@ -2,7 +2,7 @@ import { hostname } from "node:os";
 import { join } from "node:path";
 import { workerId } from "../model/ids.ts";
 import { RUNTIMES, type RuntimeName } from "../model/task.ts";
-import type { WorkerOptions } from "../worker/options.ts";
+import { ON_STOP, type WorkerOptions } from "../worker/options.ts";
 import { defineSubcommand } from "./command.ts";
 import { UsageError } from "./errors.ts";
 import { choice, duration, mib, number, pairs, text, value, withDefault } from "./flags.ts";
@@ -66,8 +66,11 @@ const flags = {
   ),
   "on-stop": withDefault(
     choice(
-      { about: "what stopping the worker does to its tasks: leave them for its next start, or cancel them" },
-      ["leave", "cancel"],
+      {
+        about:
+          "what stopping the worker does to its tasks: leave them for its next start, wait for them to end, or cancel them",
+      },
+      ON_STOP,
     ),
     "leave",
   ),

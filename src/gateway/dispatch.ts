@@ -5,6 +5,9 @@ import { MethodNotAllowedError, pathNotFound } from "./rest/errors.ts";
 import type { Rest } from "./rest.ts";
 import type { GatewayServer, Sockets } from "./socket.ts";
 
+/** To copy a large database takes longer than a request may otherwise be silent; Bun knows no longer time. */
+const LONGEST_IDLE_SECONDS = 255;
+
 /**
  * @returns undefined when the request has become a WebSocket.
  * @throws CloudError for what neither side knows.
@@ -34,6 +37,7 @@ export async function dispatch(
     if (methods.length === 0) throw pathNotFound(path);
     return preflight(request, methods);
   }
+  if (path === "/api/backup") server.timeout(request, LONGEST_IDLE_SECONDS);
   // Bun leaves the body of an answer to HEAD away by itself.
   if (request.method === "HEAD") return rest.handle(new Request(request, { method: "GET" }));
   return rest.handle(request);

@@ -1,6 +1,6 @@
 import type { ClusterEvent } from "../model/event.ts";
-import type { Store } from "../store/store.ts";
-import { eventTo } from "../wire/task-json.ts";
+import type { PrunableStore } from "../store/store.ts";
+import { eventTo, prunedEventsTo } from "../wire/task-json.ts";
 import {
   Audience,
   CAUGHT_UP_BYTES,
@@ -22,12 +22,12 @@ export class EventStream {
   readonly #audience = new Audience<EventViewer>();
   /** Viewers that have read ahead of what was published. */
   readonly #readers = new Set<EventViewer>();
-  readonly #store: Store;
+  readonly #store: PrunableStore;
   readonly #outlet: Outlet;
   /** The last event that went to the topic. */
   #publishedSeq = 0;
 
-  constructor(store: Store, outlet: Outlet) {
+  constructor(store: PrunableStore, outlet: Outlet) {
     this.#store = store;
     this.#outlet = outlet;
   }
@@ -73,6 +73,17 @@ export class EventStream {
     this.#audience.leave(socket);
   }
 
+  /**
+   * Tells a viewer that has everything up to `sinceSeq` what it can get no more, if anything.
+   * @returns the seq from which on there is everything.
+   */
+  skipPruned(socket: ViewerSocket, sinceSeq: number): number {
+    const prunedSeq = this.#store.prunedSeq();
+    if (prunedSeq <= sinceSeq) return sinceSeq;
+    this.#outlet.send(socket, JSON.stringify(prunedEventsTo(sinceSeq, prunedSeq, Date.now())));
+    return prunedSeq;
+  }
+
   missed(sinceSeq: number): readonly ClusterEvent[] {
     return this.#store.events(sinceSeq, REPLAY_STEP);
   }
@@ -110,6 +121,7 @@ class EventViewer implements Viewer {
     const socket = this.#socket;
     if (socket === undefined || this.#seq === undefined || this.#scheduled) return;
     if (socket.getBufferedAmount() > SLOW_BYTES) return;
+    this.#seq = this.#stream.skipPruned(socket, this.#seq);
     const events = this.#stream.missed(this.#seq);
     if (events.length === 0) {
       if (this.#stream.join(socket, this, this.#seq)) this.#seq = undefined;

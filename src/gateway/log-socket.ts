@@ -1,8 +1,8 @@
 import type { ClusterEvent } from "../model/event.ts";
 import type { TaskId } from "../model/ids.ts";
-import { isEnded, statusOf, type Task } from "../model/task.ts";
+import { type Attempt, isEnded, statusOf, type Task } from "../model/task.ts";
 import type { LogStore, Store } from "../store/store.ts";
-import type { LogMessageJson } from "../wire/json.ts";
+import type { LogAttemptJson, LogMessageJson } from "../wire/json.ts";
 import { type Line, LineSplitter } from "./line-splitter.ts";
 import { CAUGHT_UP_BYTES, type Outlet, type Viewer, type ViewerSocket } from "./viewer.ts";
 
@@ -14,6 +14,13 @@ const LINES_PER_STEP = 64;
 /** Then everybody else gets a turn. */
 const STEPS_PER_TURN = 16;
 
+/** Where a viewer of the bytes themselves begins: again after a broken connection, without a gap and without a repeat. */
+export interface RawStart {
+  /** From 1. */
+  readonly attempt: number;
+  readonly offset: number;
+}
+
 /** `/ws/tasks/{id}/logs`: every line of a task from the beginning, attempt after attempt, until it has ended. */
 export class LogStream {
   readonly #followers = new Map<TaskId, Set<LogFollower>>();
@@ -24,8 +31,9 @@ export class LogStream {
     private readonly outlet: Outlet,
   ) {}
 
-  viewer(taskId: TaskId): Viewer {
-    return new LogFollower(taskId, this);
+  /** @param raw The viewer wants bytes, not lines, from here on. */
+  viewer(taskId: TaskId, raw?: RawStart): Viewer {
+    return new LogFollower(taskId, this, raw);
   }
 
   /** To be called with every batch of events after its commit: attempts and tasks may have ended. */
@@ -49,8 +57,12 @@ export class LogStream {
     if (followers?.size === 0) this.#followers.delete(taskId);
   }
 
-  send(socket: ViewerSocket, message: LogMessageJson): void {
+  send(socket: ViewerSocket, message: LogMessageJson | LogAttemptJson): void {
     this.outlet.send(socket, JSON.stringify(message));
+  }
+
+  sendBytes(socket: ViewerSocket, bytes: Uint8Array): void {
+    this.outlet.send(socket, bytes);
   }
 }
 
@@ -65,7 +77,11 @@ class LogFollower implements Viewer {
   #unwatch = (): void => {};
   #scheduled = false;
 
-  constructor(taskId: TaskId, stream: LogStream) {
+  constructor(
+    taskId: TaskId,
+    stream: LogStream,
+    private readonly raw: RawStart | undefined,
+  ) {
     this.#taskId = taskId;
     this.#stream = stream;
   }
@@ -115,13 +131,13 @@ class LogFollower implements Viewer {
   #step(socket: ViewerSocket): boolean {
     for (let count = 0; count < LINES_PER_STEP; count += 1) {
       const line = this.#lines.next();
-      if (line === undefined) return this.#read() || this.#proceed(socket);
+      if (line === undefined) return this.#read(socket) || this.#proceed(socket);
       this.#sendLine(socket, line);
     }
     return true;
   }
 
-  #read(): boolean {
+  #read(socket: ViewerSocket): boolean {
     if (this.#attempt === 0) return false;
     const bytes = this.#stream.logs.read(
       { taskId: this.#taskId, n: this.#attempt },
@@ -129,8 +145,10 @@ class LogFollower implements Viewer {
       READ_BYTES,
     );
     this.#offset += bytes.length;
-    if (bytes.length > 0) this.#lines.push(bytes);
-    return bytes.length > 0;
+    if (bytes.length === 0) return false;
+    if (this.raw === undefined) this.#lines.push(bytes);
+    else this.#stream.sendBytes(socket, bytes);
+    return true;
   }
 
   /** The log is read to its present end: when its attempt is over, so is this part. */
@@ -143,20 +161,30 @@ class LogFollower implements Viewer {
     if (!over) return false;
     const rest = this.#lines.rest();
     if (rest !== undefined) this.#sendLine(socket, rest);
-    if (attempts.length > this.#attempt) {
-      this.#follow(this.#attempt + 1);
+    const next = this.#attempt === 0 ? Math.min(this.raw?.attempt ?? 1, attempts.length) : this.#attempt + 1;
+    const following = attempts[next - 1];
+    if (following !== undefined) {
+      this.#follow(following, socket);
       return true;
     }
     if (isEnded(task.state)) this.#complete(socket, task);
     return false;
   }
 
-  #follow(attempt: number): void {
+  #follow({ ref, workerId }: Attempt, socket: ViewerSocket): void {
     this.#unwatch();
-    this.#attempt = attempt;
-    this.#offset = 0;
+    this.#attempt = ref.n;
+    this.#offset = this.raw?.attempt === ref.n ? this.raw.offset : 0;
     this.#lines = new LineSplitter();
-    this.#unwatch = this.#stream.logs.watch({ taskId: this.#taskId, n: attempt }, () => this.go());
+    this.#unwatch = this.#stream.logs.watch(ref, () => this.go());
+    if (this.raw === undefined) return;
+    this.#stream.send(socket, {
+      type: "attempt",
+      task_id: this.#taskId,
+      attempt: ref.n,
+      worker_id: workerId,
+      offset: this.#offset,
+    });
   }
 
   #sendLine(socket: ViewerSocket, { text, partial }: Line): void {

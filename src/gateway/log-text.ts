@@ -1,6 +1,6 @@
 // Pieces of a log as text that begins and ends between characters.
 import type { AttemptRef } from "../model/ids.ts";
-import type { LogStore } from "../store/store.ts";
+import type { LogStore, PrunableStore } from "../store/store.ts";
 
 const PIECE_BYTES = 64 * 1024;
 
@@ -8,6 +8,14 @@ export interface LogText {
   readonly text: string;
   /** There is older output that `most` left out. */
   readonly truncated: boolean;
+}
+
+/** Whether retention has given up what the attempt printed. */
+export function isLogRemoved(store: PrunableStore, { taskId, n }: AttemptRef): boolean {
+  const sinceMs = store.logsKeptSinceMs();
+  if (sinceMs === 0) return false;
+  const end = store.attempts(taskId).find(({ ref }) => ref.n === n)?.end;
+  return end !== undefined && end.finishedAtMs < sinceMs;
 }
 
 /**

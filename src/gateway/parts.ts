@@ -1,15 +1,17 @@
 import type { Logger } from "../lib/log.ts";
-import type { LogStore, Store } from "../store/store.ts";
+import type { LogStore, PrunableStore } from "../store/store.ts";
 import type { TelemetryHub } from "../telemetry/hub.ts";
 import type { MasterPort } from "./port.ts";
 
 /** What the gateway is handed; it owns none of it. */
 export interface GatewayParts {
   readonly master: MasterPort;
-  readonly store: Store;
+  readonly store: PrunableStore;
   readonly logs: LogStore;
   readonly hub: TelemetryHub;
   readonly log: Logger;
+  /** The bytes of a backup; `signal` aborts it. @throws CloudError too_many_requests, unavailable. */
+  readonly backup: (signal: AbortSignal) => Promise<ReadableStream<Uint8Array>>;
   /** Of cloudai, for `/health`. */
   readonly version: string;
 }

@@ -1,6 +1,7 @@
 import { openapi } from "@elysiajs/openapi";
 import { Elysia } from "elysia";
 import type { GatewayParts, ViewerCounts } from "./parts.ts";
+import { backupRoutes } from "./rest/backup.ts";
 import { errorResponse, MethodNotAllowedError, pathNotFound } from "./rest/errors.ts";
 import { metricsRoutes } from "./rest/metrics.ts";
 import { taskRoutes } from "./rest/tasks.ts";
@@ -49,6 +50,7 @@ export function createRest(parts: GatewayParts, counts: ViewerCounts): Rest {
     .use(taskRoutes(parts))
     .use(workerRoutes(parts))
     .use(metricsRoutes(parts, counts))
+    .use(backupRoutes(parts))
     .get("/", () => new Response(indexOf(routes, parts.version)), { detail: { hide: true } });
   routes.push(...app.routes.map(({ method, path }) => ({ method, path, pattern: patternOf(path) })));
   return { handle: async (request) => app.handle(request), methodsOf };

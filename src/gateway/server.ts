@@ -4,6 +4,7 @@ import type { WebSocketHandler } from "bun";
 import type { Logger } from "../lib/log.ts";
 import { CloudError, messageOf } from "../model/error.ts";
 import { dispatch, withCommonHeaders } from "./dispatch.ts";
+import { Pages } from "./pages.ts";
 import type { GatewayParts } from "./parts.ts";
 import { errorResponse } from "./rest/errors.ts";
 import { createRest } from "./rest.ts";
@@ -41,6 +42,7 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
   const { log } = options;
   const sockets = new Sockets(options);
   const rest = createRest(options, sockets);
+  const pages = new Pages();
   let stopping = false;
 
   const answer = async (request: Request, server: GatewayServer): Promise<Response | undefined> => {
@@ -58,6 +60,8 @@ export async function startGateway(options: GatewayOptions): Promise<RunningGate
     maxRequestBodySize: Number.MAX_SAFE_INTEGER,
     websocket: sockets.handlers,
     fetch: async (request, server) => {
+      const page = stopping ? undefined : await pages.answer(request);
+      if (page !== undefined) return page;
       const response = await answer(request, server);
       return response === undefined ? undefined : withCommonHeaders(response);
     },

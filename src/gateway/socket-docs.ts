@@ -1,7 +1,7 @@
 // The WebSocket paths in OpenAPI, which has no word of its own for them: GET requests that ask for an upgrade.
-import type { TObject, TSchema } from "@sinclair/typebox";
-import { ErrorJson, EventJson, LogMessageJson, TelemetryMapJson } from "../wire/json.ts";
-import { EventsQuery, ViewerQuery } from "../wire/queries.ts";
+import { type TObject, type TSchema, Type } from "@sinclair/typebox";
+import { ErrorJson, EventJson, LogAttemptJson, LogMessageJson, TelemetryMapJson } from "../wire/json.ts";
+import { EventsQuery, LogViewerQuery, ViewerQuery } from "../wire/queries.ts";
 
 interface SocketPath {
   readonly summary: string;
@@ -23,8 +23,9 @@ export const socketDocs = {
   }),
   "/ws/tasks/{id}/logs": documented({
     summary: "WebSocket: what a task prints, line by line from the beginning, until it has ended",
-    message: LogMessageJson,
+    message: Type.Union([LogMessageJson, LogAttemptJson]),
     id: true,
+    query: LogViewerQuery,
   }),
   "/ws/events": documented({
     summary: "WebSocket: every task and worker event",

@@ -1,7 +1,7 @@
 import type { Server, WebSocketHandler } from "bun";
 import { CloudError, messageOf } from "../model/error.ts";
 import { isWorkerId } from "../model/ids.ts";
-import { eventsQuery, isSet, viewerQuery } from "../wire/queries.ts";
+import { eventsQuery, isSet, logViewerQuery, viewerQuery } from "../wire/queries.ts";
 import { EventStream } from "./event-socket.ts";
 import { LogStream } from "./log-socket.ts";
 import type { GatewayParts, ViewerCounts } from "./parts.ts";
@@ -85,8 +85,14 @@ export class Sockets implements ViewerCounts, Outlet {
     const worker = /^\/ws\/telemetry\/([^/]+)$/.exec(path)?.[1];
     if (worker !== undefined) return this.#workerViewer(worker, request);
     const task = /^\/ws\/tasks\/([^/]+)\/logs$/.exec(path)?.[1];
-    if (task !== undefined) return this.#logs.viewer(findTask(this.#parts, task).id);
+    if (task !== undefined) return this.#logViewer(task, request);
     throw pathNotFound(path);
+  }
+
+  #logViewer(id: string, request: Request): Viewer {
+    const task = findTask(this.#parts, id);
+    const { raw, attempt = 1, offset = 0 } = logViewerQuery.read(queryOf(request), "");
+    return this.#logs.viewer(task.id, isSet(raw) ? { attempt, offset } : undefined);
   }
 
   #workerViewer(id: string, request: Request): Viewer {
@@ -116,9 +122,9 @@ export class Sockets implements ViewerCounts, Outlet {
     },
   };
 
-  send(socket: ViewerSocket, text: string): void {
+  send(socket: ViewerSocket, data: string | Uint8Array): void {
     this.#messagesSent += 1;
-    socket.send(text, text.length >= LEAST_DEFLATED);
+    socket.send(data, data.length >= LEAST_DEFLATED);
   }
 
   publish(topic: string, text: string): void {

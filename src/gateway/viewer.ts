@@ -19,7 +19,7 @@ export const CAUGHT_UP_BYTES = 16 * 1024;
 /** Sends to viewers, one by one or all of a topic, and counts. */
 export interface Outlet {
   /** Gives a message to one viewer. */
-  send(socket: ViewerSocket, text: string): void;
+  send(socket: ViewerSocket, data: string | Uint8Array): void;
   /** Gives a message to all subscribers of a topic. */
   publish(topic: string, text: string): void;
   subscribers(topic: string): number;

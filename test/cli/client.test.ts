@@ -162,7 +162,7 @@ describe("wait", () => {
     );
     expect(await run("wait", good, bad)).toEqual({
       exitCode: 7,
-      stdout: `${good} completed\n${bad} failed with exit code 7: exit code 7\n`,
+      stdout: `${good} completed\n${bad} failed with exit code 7\n`,
       stderr: "",
     });
     expect((await run("wait", stopped)).exitCode).toBe(1);

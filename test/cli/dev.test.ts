@@ -99,7 +99,7 @@ describe("a cluster in one process", () => {
   test("drain, why, resume", async () => {
     for (const worker of ["worker-1", "worker-2"]) expect((await run("drain", worker)).exitCode).toBe(0);
     const id = await submit("true");
-    expect((await run("task", id)).stdout).toMatch(/waits because.*\n.*worker-1.*drain/);
+    expect((await run("task", id)).stdout).toMatch(/why it waits.*\n.*worker-1.*drain/);
     for (const worker of ["worker-1", "worker-2"]) expect((await run("resume", worker)).exitCode).toBe(0);
     expect((await run("wait", id)).exitCode).toBe(0);
   });

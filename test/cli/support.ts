@@ -42,6 +42,8 @@ export function recorder(overrides: Partial<Context> = {}): Context & { stdout: 
   const recorded = {
     env: {},
     signal: new AbortController().signal,
+    onInterrupt: () => () => {},
+    talkColumns: undefined,
     columns: undefined,
     colour: false,
     interactive: false,

@@ -5,7 +5,7 @@ import { type RunningGateway, startGateway } from "../../src/gateway/server.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { openLogStore } from "../../src/store/logs.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import type { LogStore, Store } from "../../src/store/store.ts";
+import type { LogStore, PrunableStore } from "../../src/store/store.ts";
 import { TelemetryHub } from "../../src/telemetry/hub.ts";
 import { FakeMaster } from "./fake-master.ts";
 
@@ -16,9 +16,11 @@ export interface OpenGateway {
   readonly port: number;
   readonly folder: string;
   readonly master: FakeMaster;
-  readonly store: Store;
+  readonly store: PrunableStore;
   readonly logs: LogStore;
   readonly hub: TelemetryHub;
+  /** Answers with three bytes; that of a real master is tested with one. */
+  readonly backup: () => Promise<ReadableStream<Uint8Array>>;
   /** What was logged as a warning or an error; empty when nobody made a mistake. */
   readonly complaints: readonly string[];
   close(): Promise<void>;
@@ -32,6 +34,7 @@ export async function openGateway(): Promise<OpenGateway> {
   const store = openSqliteStore({ path: join(folder, "master.db") });
   const logs = openLogStore({ folder: join(folder, "logs") });
   const hub = new TelemetryHub({ now: () => performance.now() });
+  const backup = async () => new Blob(["tar"]).stream();
   const master = new FakeMaster(store, hub);
   const gateway = await startGateway({
     host: "127.0.0.1",
@@ -40,6 +43,7 @@ export async function openGateway(): Promise<OpenGateway> {
     store,
     logs,
     hub,
+    backup,
     log,
     version: "9.9.9",
   });
@@ -53,6 +57,7 @@ export async function openGateway(): Promise<OpenGateway> {
     store,
     logs,
     hub,
+    backup,
     complaints,
     close: async () => {
       await gateway.stop();

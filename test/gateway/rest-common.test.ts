@@ -95,6 +95,7 @@ test("/openapi/json has every path, each with its parameters and answers", async
   expect(found.sort()).toEqual([
     "delete /api/tasks/{id}",
     "delete /api/workers/{id}",
+    "get /api/backup",
     "get /api/tasks",
     "get /api/tasks/{id}",
     "get /api/tasks/{id}/logs",

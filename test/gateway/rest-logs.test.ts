@@ -31,6 +31,7 @@ describe("logs", () => {
       status: "queued",
       completed_at: null,
       truncated: false,
+      logs_removed: false,
     });
     open.master.start(id, A);
     print(open, id, 1, "one\ntwo\n");

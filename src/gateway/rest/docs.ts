@@ -10,9 +10,11 @@ const MEANING: Readonly<Record<number, string>> = {
   400: "Malformed JSON or a wrong value; the message names it",
   404: "Unknown id",
   409: "Not possible in this state",
+  410: "Plain text was asked for, but the output was too old to be kept",
   413: "Body over 1 MiB",
   415: "Content type is not JSON",
   422: "No worker of the cluster could ever hold it",
+  429: "Another one is under way",
   503: "The master is shutting down or cannot store anything",
 };
 

@@ -1,7 +1,7 @@
 import { Type } from "@sinclair/typebox";
 import { Elysia } from "elysia";
 import { CloudError } from "../../model/error.ts";
-import { quote } from "../../model/ids.ts";
+import { type AttemptRef, quote } from "../../model/ids.ts";
 import { isEnded, statusOf, type Task } from "../../model/task.ts";
 import { Warnings } from "../../wire/fields.ts";
 import {
@@ -27,7 +27,7 @@ import { taskDetailTo, taskTo, whyTo } from "../../wire/task-json.ts";
 import { fingerprintOf, MOST_TASKS, submitFrom, TaskSubmitJson } from "../../wire/task-submit.ts";
 import { secondsOrNull } from "../../wire/units.ts";
 import { readJson } from "../body.ts";
-import { type LogText, logStream, newestText } from "../log-text.ts";
+import { isLogRemoved, type LogText, logStream, newestText } from "../log-text.ts";
 import type { GatewayParts } from "../parts.ts";
 import { route } from "./docs.ts";
 import { findTask } from "./lookup.ts";
@@ -95,7 +95,7 @@ export function taskRoutes(parts: GatewayParts) {
         query: TaskLogsQuery,
         answer: TaskLogsJson,
         text: true,
-        errors: [400, 404],
+        errors: [400, 404, 410],
       }),
     );
 }
@@ -159,16 +159,22 @@ function detail(parts: GatewayParts, id: string): Response {
   const why = parts.master.why(task.id);
   const body: TaskDetailJson = taskDetailTo(task, {
     attempts: parts.store.attempts(task.id),
-    logs: isEnded(task.state) ? lastOutput(parts, task) : { text: "", truncated: false },
+    logs: isEnded(task.state) ? lastOutput(parts, task) : NO_OUTPUT,
     why: why === undefined ? undefined : whyTo(why),
   });
   return Response.json(body);
 }
 
-function lastOutput({ logs }: GatewayParts, task: Task): LogText {
-  if (task.attempts === 0) return { text: "", truncated: false };
+const NO_OUTPUT = { text: "", truncated: false, removed: false };
+
+function lastOutput({ logs, store }: GatewayParts, task: Task): LogText & { readonly removed: boolean } {
+  if (task.attempts === 0) return NO_OUTPUT;
   const ref = { taskId: task.id, n: task.attempts };
-  return newestText(logs, ref, { from: 0, most: MOST_RESULT_LOG_BYTES, growing: false });
+  if (isLogRemoved(store, ref)) return { ...NO_OUTPUT, removed: true };
+  return {
+    ...newestText(logs, ref, { from: 0, most: MOST_RESULT_LOG_BYTES, growing: false }),
+    removed: false,
+  };
 }
 
 async function cancel(parts: GatewayParts, id: string): Promise<Response> {
@@ -183,7 +189,7 @@ async function cancel(parts: GatewayParts, id: string): Promise<Response> {
 
 function logs(parts: GatewayParts, id: string, request: Request): Response {
   const task = findTask(parts, id);
-  const { tail, attempt = task.attempts } = taskLogsQuery.read(queryOf(request), "");
+  const { tail, attempt = task.attempts, format } = taskLogsQuery.read(queryOf(request), "");
   if (attempt > task.attempts) {
     throw new CloudError(
       "invalid_argument",
@@ -191,16 +197,19 @@ function logs(parts: GatewayParts, id: string, request: Request): Response {
     );
   }
   const ref = { taskId: task.id, n: attempt };
-  const from = attempt === 0 || tail === undefined ? 0 : parts.logs.tailOffset(ref, tail);
-  if (wantsText(request)) {
-    const body = attempt === 0 ? "" : logStream(parts.logs, ref, from);
+  const isRemoved = attempt > 0 && isLogRemoved(parts.store, ref);
+  const hasOutput = attempt > 0 && !isRemoved;
+  const from = hasOutput && tail !== undefined ? parts.logs.tailOffset(ref, tail) : 0;
+  if (format === undefined ? wantsText(request) : format === "text") {
+    // Text has no field to say it in.
+    if (isRemoved) throw logRemoved(ref);
+    const body = hasOutput ? logStream(parts.logs, ref, from) : "";
     return new Response(body, { headers: { "content-type": "text/plain; charset=utf-8" } });
   }
   const ended = isEnded(task.state) ? task.state : undefined;
-  const { text, truncated } =
-    attempt === 0
-      ? { text: "", truncated: false }
-      : newestText(parts.logs, ref, { from, most: MOST_LOG_BYTES, growing: ended === undefined });
+  const { text, truncated } = hasOutput
+    ? newestText(parts.logs, ref, { from, most: MOST_LOG_BYTES, growing: ended === undefined })
+    : NO_OUTPUT;
   const body: TaskLogsJson = {
     task_id: task.id,
     attempt: attempt === 0 ? null : attempt,
@@ -208,8 +217,17 @@ function logs(parts: GatewayParts, id: string, request: Request): Response {
     status: statusOf(task.state),
     completed_at: secondsOrNull(ended?.finishedAtMs),
     truncated,
+    logs_removed: isRemoved,
   };
   return Response.json(body);
+}
+
+function logRemoved({ taskId, n }: AttemptRef): CloudError {
+  return new CloudError(
+    "logs_removed",
+    `The output of attempt ${n} of ${taskId} was too old to be kept.`,
+    "The master's --keep-logs says how long it is.",
+  );
 }
 
 /** JSON unless plain text is asked for, and JSON is not. */
