@@ -3,7 +3,7 @@ import { Cluster } from "../core/cluster.ts";
 import type { Effects } from "../core/turn.ts";
 import type { Cancel, Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
-import { messageOf } from "../model/error.ts";
+import { type CloudError, messageOf } from "../model/error.ts";
 import { attemptKey, type WorkerId } from "../model/ids.ts";
 import type { LogStore, Store } from "../store/store.ts";
 import { Loop } from "./loop.ts";
@@ -53,7 +53,8 @@ export class MasterLife {
       clock,
       commit: (effects) => commit(store, logs, effects),
       publish: (effects) => this.#publish(effects),
-      rollBack: () => this.#rollBack(),
+      rollBack: (reason) => this.#rollBack(reason),
+      recovered: () => log.info("what happens is recorded again"),
       onFatal: (error) => {
         log.error("the master stops: it cannot record what happens", { error: messageOf(error) });
         parts.onFatal(error);
@@ -104,9 +105,14 @@ export class MasterLife {
     );
   }
 
-  #rollBack(): void {
+  #rollBack(reason: CloudError): void {
     const { store, clock, log } = this.parts;
-    log.error("nothing can be recorded at the moment: new work is refused, what runs goes on");
+    // Once an outage, not once a try.
+    if (this.loop.takesWork) {
+      log.error("nothing can be recorded: new work is refused, what runs goes on", {
+        reason: reason.message,
+      });
+    }
     this.cluster.restore(store.load(), clock.now());
     this.sessions.startOver(this.#joined());
   }

@@ -15,7 +15,9 @@ export interface LoopParts {
   /** Speaks of what was committed: commands, events, telemetry. Must not throw. */
   readonly publish: (effects: Effects) => void;
   /** Makes the cluster in memory what the store remembers, after a turn that could not be committed. */
-  readonly rollBack: () => void;
+  readonly rollBack: (reason: CloudError) => void;
+  /** A turn was committed after one that could not be. */
+  readonly recovered: () => void;
   /** Nothing more can be recorded or known for sure: the master must stop. */
   readonly onFatal: (error: unknown) => void;
 }
@@ -51,6 +53,11 @@ export class Loop {
 
   constructor(private readonly parts: LoopParts) {
     this.#offsetMs = parts.clock.now() - parts.clock.monotonic();
+  }
+
+  /** False from a commit that failed until one that succeeds. */
+  get takesWork(): boolean {
+    return this.#refusal === undefined;
   }
 
   /**
@@ -110,7 +117,10 @@ export class Loop {
       this.#failed(error, inputs);
       return;
     }
-    this.#refusal = undefined;
+    if (this.#refusal !== undefined && isChange(turn)) {
+      this.#refusal = undefined;
+      this.parts.recovered();
+    }
     this.parts.publish(turn);
     for (const answer of answers) answer();
     this.#setTimer(cluster.queue.nextWakeMs);
@@ -124,7 +134,7 @@ export class Loop {
         : new CloudError("unavailable", `The master had to stop: ${messageOf(error)}`);
     try {
       if (refusal !== error) throw error;
-      this.parts.rollBack();
+      this.parts.rollBack(refusal);
       this.#refusal = { error: refusal, untilMs: this.parts.clock.monotonic() + REFUSE_MS };
       this.#setTimer(this.parts.clock.now() + REFUSE_MS);
     } catch (fatal) {

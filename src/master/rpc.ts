@@ -101,8 +101,8 @@ function messageTo(message: MasterMessage) {
     case "start":
       return { case: "start", value: startAttemptTo(message.ref, message.spec) } as const;
     case "stop": {
-      const { ref, graceMs, reason } = message;
-      return { case: "stop", value: { attempt: attemptRefTo(ref), graceMs, reason } } as const;
+      const { ref, reason } = message;
+      return { case: "stop", value: { attempt: attemptRefTo(ref), reason } } as const;
     }
     case "drain":
       return { case: "drain", value: { on: message.on } } as const;

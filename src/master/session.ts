@@ -2,9 +2,6 @@ import type { Command } from "../core/turn.ts";
 import type { AttemptRef, SessionId } from "../model/ids.ts";
 import type { WorkerHello } from "../model/worker.ts";
 
-/** From SIGTERM to SIGKILL when an attempt is stopped. */
-const STOP_GRACE_MS = 10_000;
-
 /** Silence for fewer heartbeats than this is never taken for death, however short the worker timeout. */
 const HEARTBEATS_PER_TIMEOUT = 3;
 
@@ -19,8 +16,7 @@ export type MasterMessage =
       /** How long either side may be silent. */
       readonly timeoutMs: number;
     }
-  | Exclude<Command, { kind: "stop" }>
-  | (Extract<Command, { kind: "stop" }> & { readonly graceMs: number })
+  | Command
   | { readonly kind: "ping"; readonly nonce: bigint };
 
 /** One live connection of a worker: what waits to be sent to it, and when it was last heard of, in both directions. */
@@ -55,7 +51,7 @@ export class Session {
   }
 
   send(command: Command): void {
-    this.#push(command.kind === "stop" ? { ...command, graceMs: STOP_GRACE_MS } : command);
+    this.#push(command);
   }
 
   /** Anything came from the worker. */

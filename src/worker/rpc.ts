@@ -147,7 +147,12 @@ function translated(message: OpenSessionResponse["message"]): MasterCommand {
       return { kind: "start", order: orderFrom(message.value) };
     case "stop": {
       const { attempt, reason, graceMs } = message.value;
-      return { kind: "stop", ref: attemptRefFrom(attempt), reason, graceMs };
+      return {
+        kind: "stop",
+        ref: attemptRefFrom(attempt),
+        reason,
+        ...(graceMs === undefined ? {} : { graceMs }),
+      };
     }
     case "ping":
       return { kind: "ping", nonce: message.value.nonce };

@@ -19,6 +19,7 @@ function noted(commit: (effects: Effects) => void = () => {}, clock: Clock = sys
   const loop = new Loop({
     cluster,
     clock,
+    recovered: () => {},
     rollBack: () => {
       notes.push("roll back");
       cluster.restore({ tasks: [], attempts: [], workers: [], lastSeq: 0, lastOrder: 0 }, 0);

@@ -43,6 +43,7 @@ async function served() {
     cluster,
     clock: systemClock,
     commit: () => {},
+    recovered: () => {},
     rollBack: () => {},
     publish: (effects) => {
       for (const { sessionId, command } of effects.commands) sessions.send(sessionId, command);
