@@ -130,7 +130,7 @@ describe("a task", () => {
       }),
       {
         attempts: [{ ref, workerId: A, assignedAtMs: 7000, startedAtMs: 8000, end }],
-        logs: { text: "half\n", truncated: false },
+        logs: { text: "half\n", truncated: false, removed: false },
         why: undefined,
       },
     );
