@@ -1,8 +1,9 @@
 // One attempt's folder, `<dataDir>/attempts/<taskId>.<n>/`: everything a restarted worker must know of it.
-//   order.json    what was asked for           started.json  that it runs, since when, and as which process
-//   output        stdout and stderr as they came            work/  output-files/  its own places
-//   stop.json     why and until when it was asked to stop   code   the exit code, written by the attempt itself
-//   exit.json     its end, written before anybody hears of it
+//   order.json    what was asked for, and (process) when    output         stdout and stderr as they came
+//   started.json  (docker) that it runs, and since when     work/  output-files/   its own places
+//   code          (process) written by the attempt's own shell: its pid, then the exit code, a line each
+//   stop.json     why and until when it was asked to stop   exit.json      its end, when `code` does not tell it
+// Making a file costs ten times what reading one does, so there are no more of them than a crash makes necessary.
 import {
   chmodSync,
   mkdirSync,
@@ -23,8 +24,21 @@ import type { AttemptOrder, StopCause } from "./runtime.ts";
 /** What is remembered of a start. */
 export interface Started {
   readonly startedAtMs: number;
-  /** Of the process runtime: the leader of the attempt's session. */
-  readonly pid?: number;
+}
+
+/** What is remembered of an order. */
+export interface Ordered {
+  readonly order: AttemptOrder;
+  /** When it was started, if that was known beforehand. */
+  readonly startedAtMs?: number;
+}
+
+/** What an attempt's own shell has left. */
+export interface ShellWords {
+  /** Of the shell, the leader of the attempt's session. */
+  readonly pid: number;
+  /** Absent until the command has ended. */
+  readonly end?: { readonly exitCode: number; readonly atMs: number };
 }
 
 /** What is remembered of a request to stop, so that a restarted worker carries it through. */
@@ -52,7 +66,8 @@ export class AttemptFolder {
   }
 
   /** @throws CloudError conflict when the attempt is already here, data_folder when it cannot be made. */
-  static create(attemptsPath: string, order: AttemptOrder): AttemptFolder {
+  static create(attemptsPath: string, ordered: Ordered): AttemptFolder {
+    const { order } = ordered;
     const folder = new AttemptFolder(join(attemptsPath, `${order.ref.taskId}.${order.ref.n}`));
     try {
       mkdirSync(folder.path, { mode: 0o700 });
@@ -68,7 +83,7 @@ export class AttemptFolder {
       // A container may run as any user; the folder around it keeps everybody else on the host out.
       chmodSync(folder.outputFilesPath, 0o777);
       writeFileSync(folder.outputPath, "", { mode: 0o600 });
-      folder.#write("order.json", order);
+      folder.#write("order.json", ordered);
     } catch (error) {
       folder.removeNow();
       throw new CloudError("data_folder", `Cannot write to ${folder.path}: ${messageOf(error)}.`);
@@ -100,16 +115,17 @@ export class AttemptFolder {
     return this.#read<AttemptExit>("exit.json");
   }
 
-  readOrder(): AttemptOrder | undefined {
-    return this.#read<AttemptOrder>("order.json");
+  readOrdered(): Ordered | undefined {
+    return this.#read<Ordered>("order.json");
   }
 
-  /** The exit code that the attempt's own shell left, and when; undefined while it has not. One short line: the line's
-   * end shows that it is whole. */
-  readCode(): { exitCode: number; atMs: number } | undefined {
-    const text = readIfThere(this.codePath);
-    if (!text?.endsWith("\n")) return undefined;
-    return { exitCode: Number(text), atMs: Math.round(statSync(this.codePath).mtimeMs) };
+  /** What the attempt's own shell left; undefined before its first word. A line's end shows that the line is whole. */
+  readShellWords(): ShellWords | undefined {
+    const [pid, exitCode, ...rest] = readIfThere(this.codePath)?.split("\n") ?? [];
+    if (pid === undefined || exitCode === undefined) return undefined;
+    if (rest.length === 0) return { pid: Number(pid) };
+    const atMs = Math.round(statSync(this.codePath).mtimeMs);
+    return { pid: Number(pid), end: { exitCode: Number(exitCode), atMs } };
   }
 
   remove(): Promise<void> {
@@ -121,7 +137,7 @@ export class AttemptFolder {
     rmSync(this.path, { recursive: true, force: true, maxRetries: 3 });
   }
 
-  #write(name: string, value: AttemptOrder | Started | Stop | AttemptExit): void {
+  #write(name: string, value: Ordered | Started | Stop | AttemptExit): void {
     const path = join(this.path, name);
     writeFileSync(`${path}.tmp`, JSON.stringify(value), { mode: 0o600 });
     renameSync(`${path}.tmp`, path);
@@ -158,13 +174,13 @@ export function openAttempts(dataDir: string): string {
 export function listAttempts(
   attemptsPath: string,
   runtime: RuntimeName,
-): { folder: AttemptFolder; order: AttemptOrder }[] {
+): (Ordered & { readonly folder: AttemptFolder })[] {
   return readdirSync(attemptsPath).flatMap((name) => {
     const folder = new AttemptFolder(join(attemptsPath, name));
-    const order = folder.readOrder();
-    if (order === undefined) folder.removeNow();
-    const owner: RuntimeName = order?.image === undefined ? "process" : "docker";
-    return order !== undefined && owner === runtime ? [{ folder, order }] : [];
+    const ordered = folder.readOrdered();
+    if (ordered === undefined) folder.removeNow();
+    const owner: RuntimeName = ordered?.order.image === undefined ? "process" : "docker";
+    return ordered !== undefined && owner === runtime ? [{ ...ordered, folder }] : [];
   });
 }
 

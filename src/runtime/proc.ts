@@ -47,14 +47,23 @@ function readStat(pid: number): ProcessStat | undefined {
  *
  * Reading every environment costs milliseconds on a busy host, too much after each `true`. With `young`, only processes
  * with a pid above the leader's are looked at, which holds as long as pids have not wrapped around since its start.
+ * `isOthers` tells of sessions that cannot hold any of it: nobody joins a session but by being born into it.
  */
-export function livingOf(key: string, leader: number | undefined, young: boolean): number[] {
+export function livingOf(
+  key: string,
+  leader: number | undefined,
+  {
+    young = false,
+    isOthers = () => false,
+  }: { young?: boolean; isOthers?: (session: number) => boolean } = {},
+): number[] {
   if (!HAS_PROC) return leader !== undefined && canSignal(-leader) ? [-leader] : [];
   const least = young && leader !== undefined && lastPid() >= leader ? leader : 0;
   return allPids().filter((pid) => {
     if (pid < least) return false;
     const stat = readStat(pid);
-    return stat?.alive === true && (stat.session === leader || keyOf(pid) === key);
+    if (stat?.alive !== true) return false;
+    return stat.session === leader || (!isOthers(stat.session) && keyOf(pid) === key);
   });
 }
 

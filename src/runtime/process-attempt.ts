@@ -25,6 +25,8 @@ export interface ProcessContext {
   readonly log: Logger;
   /** Aborts when the runtime is closed: from then on the attempt is left alone. */
   readonly closing: AbortSignal;
+  /** Whether a session is that of another running attempt. */
+  readonly isOthers: (session: number) => boolean;
   readonly onEnd: () => void;
 }
 
@@ -110,18 +112,24 @@ export class ProcessAttempt implements RuntimeAttempt {
     }
     await this.#clearing;
     if (this.context.closing.aborted) return never();
-    const code = this.folder.readCode();
+    const exit = await this.#exitAfter(exitCode, goneAtMs);
+    this.#ended = true;
+    this.context.onEnd();
+    return exit;
+  }
+
+  /** What the shell left tells the end, now and after a restart alike; without that it is written down here. */
+  async #exitAfter(exitCode: number | undefined, goneAtMs: number): Promise<AttemptExit> {
+    const end = this.folder.readShellWords()?.end;
     const exit = exitOf(this.order, {
       startedAtMs: this.startedAtMs,
-      finishedAtMs: this.leader.ours ? goneAtMs : Math.max(code?.atMs ?? goneAtMs, this.startedAtMs),
-      exitCode: code?.exitCode ?? exitCode,
+      finishedAtMs: Math.max(end?.atMs ?? goneAtMs, this.startedAtMs),
+      exitCode: end?.exitCode ?? exitCode,
       stop: this.#stop.asked,
       outOfMemory: false,
     });
-    const recorded = await recordExit(this.folder, exit, this.context.log, this.context.closing);
-    this.#ended = true;
-    this.context.onEnd();
-    return recorded;
+    if (end !== undefined) return exit;
+    return recordExit(this.folder, exit, this.context.log, this.context.closing);
   }
 
   /** Ends everything that lives: SIGTERM now, SIGKILL from `killAtMs` on, until nothing does. */
@@ -143,6 +151,6 @@ export class ProcessAttempt implements RuntimeAttempt {
   }
 
   #living(young: boolean): number[] {
-    return livingOf(this.#key, this.leader.pid, young);
+    return livingOf(this.#key, this.leader.pid, { young, isOthers: this.context.isOthers });
   }
 }

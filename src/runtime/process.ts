@@ -7,29 +7,17 @@ import { CloudError, messageOf } from "../model/error.ts";
 import { attemptKey } from "../model/ids.ts";
 import { endedAttempt } from "./ended.ts";
 import { processEnvironment } from "./environment.ts";
-import { AttemptFolder, listAttempts, openAttempts, type Started } from "./folder.ts";
+import { AttemptFolder, listAttempts, openAttempts } from "./folder.ts";
 import { canSignal, HAS_PROC, isAlive, leadersByKey, ownMemoryMib, ProcessTable } from "./proc.ts";
 import { type Leader, ProcessAttempt } from "./process-attempt.ts";
 import type { AttemptOrder, Runtime, RuntimeAttempt } from "./runtime.ts";
+import { shellFor } from "./shell.ts";
 
 export interface ProcessRuntimeOptions {
   /** Holds `attempts/`; made when missing. */
   readonly dataDir: string;
   readonly log: Logger;
 }
-
-/**
- * The shell around a command, which leaves its exit code behind even when the worker is gone. It outlives a SIGTERM to
- * the whole session by a handler that does nothing: a handler, unlike "ignore", is not inherited, so the command meets
- * the signal as usual. It keeps its own words (`Killed`, `Terminated`) out of the output. The command gets a shell of
- * its own for about 1 ms; a mere subshell would be cheaper, but there `$$` would name this shell instead.
- */
-const SHELL = `trap : HUP INT QUIT TERM
-exec 3>&2 2>/dev/null
-(exec /bin/sh -c "$1" 2>&3 3>&-)
-code=$?
-echo $code >"$2"
-exit $code`;
 
 /** How often a recovered process, which is not our child, is looked at. */
 const POLL_MS = 100;
@@ -52,6 +40,8 @@ class ProcessRuntime implements Runtime {
   readonly #log: Logger;
   readonly #table = new ProcessTable();
   readonly #running = new Set<ProcessAttempt>();
+  /** The sessions of the running attempts. */
+  readonly #sessions = new Set<number>();
   readonly #children = new Set<Bun.Subprocess>();
   readonly #closing = new AbortController();
   #memoryTimer: ReturnType<typeof setInterval> | undefined;
@@ -66,16 +56,10 @@ class ProcessRuntime implements Runtime {
     if (command === undefined) {
       throw new CloudError("invalid_argument", "command is missing; a task without docker_image needs one.");
     }
-    const folder = AttemptFolder.create(this.#attemptsPath, order);
+    const startedAtMs = Date.now();
+    const folder = AttemptFolder.create(this.#attemptsPath, { order, startedAtMs });
     try {
-      const startedAtMs = Date.now();
       const child = spawn(folder, command, order);
-      try {
-        folder.writeStarted({ startedAtMs, pid: child.pid });
-      } catch (error) {
-        canSignal(-child.pid, "SIGKILL");
-        throw error;
-      }
       this.#children.add(child);
       const gone = child.exited.finally(() => this.#children.delete(child));
       return this.#watch(folder, order, startedAtMs, { pid: child.pid, gone, ours: true });
@@ -88,18 +72,17 @@ class ProcessRuntime implements Runtime {
   async recover(): Promise<readonly RuntimeAttempt[]> {
     const leaders = leadersByKey();
     const attempts: RuntimeAttempt[] = [];
-    for (const { folder, order } of listAttempts(this.#attemptsPath, "process")) {
+    for (const { folder, order, startedAtMs = Date.now() } of listAttempts(this.#attemptsPath, "process")) {
       const exit = folder.readExit();
-      const started = folder.readStarted();
-      const found = HAS_PROC ? leaders.get(attemptKey(order.ref)) : findByPid(started);
+      const words = folder.readShellWords();
+      const found = HAS_PROC ? leaders.get(attemptKey(order.ref)) : findByPid(words?.pid, startedAtMs);
       // A daemon of the attempt may lead a session too: the oldest leader is the shell, unless its pid is known.
-      const leader = found?.find(({ pid }) => started?.pid === undefined || started.pid === pid);
+      const leader = found?.find(({ pid }) => words === undefined || words.pid === pid);
       if (exit !== undefined) {
         attempts.push(endedAttempt(order, folder, exit, () => folder.remove()));
-      } else if (leader === undefined && started === undefined && folder.readCode() === undefined) {
+      } else if (leader === undefined && words === undefined) {
         folder.removeNow();
       } else {
-        const startedAtMs = started?.startedAtMs ?? Date.now();
         attempts.push(this.#watch(folder, order, startedAtMs, this.#adopt(leader)));
       }
     }
@@ -129,13 +112,16 @@ class ProcessRuntime implements Runtime {
       table: this.#table,
       log: this.#log.with({ task: order.ref.taskId, attempt: order.ref.n }),
       closing: this.#closing.signal,
+      isOthers: (session) => session !== leader.pid && this.#sessions.has(session),
       onEnd: () => {
         this.#running.delete(attempt);
+        if (leader.pid !== undefined) this.#sessions.delete(leader.pid);
         if (this.#running.size === 0) clearInterval(this.#memoryTimer);
         if (this.#running.size === 0) this.#memoryTimer = undefined;
       },
     });
     this.#running.add(attempt);
+    if (leader.pid !== undefined) this.#sessions.add(leader.pid);
     if (HAS_PROC && this.#memoryTimer === undefined) {
       this.#memoryTimer = setInterval(() => this.#enforceMemory(), MEMORY_CHECK_MS);
       this.#memoryTimer.unref();
@@ -164,7 +150,7 @@ function spawn(folder: AttemptFolder, command: string, order: AttemptOrder): Bun
   const output = openSync(folder.outputPath, "a");
   try {
     return Bun.spawn({
-      cmd: ["/bin/sh", "-c", SHELL, "sh", command, folder.codePath],
+      cmd: shellFor(command, folder.codePath),
       cwd: folder.workPath,
       env: processEnvironment(order, folder.outputFilesPath),
       stdin: "ignore",
@@ -178,8 +164,8 @@ function spawn(folder: AttemptFolder, command: string, order: AttemptOrder): Bun
 }
 
 /** Without `/proc` a pid is all there is; it is believed as long as the host has not been restarted since. */
-function findByPid(started: Started | undefined): { pid: number; startTicks?: number }[] {
-  if (started?.pid === undefined || !canSignal(started.pid)) return [];
+function findByPid(pid: number | undefined, startedAtMs: number): { pid: number; startTicks?: number }[] {
+  if (pid === undefined || !canSignal(pid)) return [];
   const bootedAtMs = Date.now() - uptime() * 1000;
-  return bootedAtMs < started.startedAtMs ? [{ pid: started.pid }] : [];
+  return bootedAtMs < startedAtMs ? [{ pid }] : [];
 }

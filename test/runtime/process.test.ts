@@ -3,7 +3,7 @@ import { existsSync } from "node:fs";
 import { attemptKey } from "../../src/model/ids.ts";
 import { livingOf } from "../../src/runtime/proc.ts";
 import { runtimeContract } from "../contract/runtime.ts";
-import { Bench, type RuntimeUnderTest, readOutput } from "../contract/runtime-bench.ts";
+import { Bench, type RuntimeUnderTest, readOutput, recoverOne } from "../contract/runtime-bench.ts";
 import { processesOf } from "../support/leftovers.ts";
 import { waitFor } from "../support/wait.ts";
 
@@ -76,7 +76,7 @@ test("says so when everything was killed from outside while the worker was away"
   const before = await first.start(order);
   await waitFor(() => readOutput(before).includes("ready"), "it to be ready");
   await first.close();
-  for (const pid of livingOf(attemptKey(order.ref), undefined, false)) process.kill(pid, "SIGKILL");
+  for (const pid of livingOf(attemptKey(order.ref), undefined)) process.kill(pid, "SIGKILL");
   await waitFor(async () => (await bench.leftovers()).length === 0, "all to be gone");
   const [attempt] = await (await bench.open()).recover();
   const exit = await attempt?.wait();
@@ -92,9 +92,46 @@ test("ends the children of an attempt whose shell was killed from outside while 
   const before = await first.start(order);
   await waitFor(() => readOutput(before).includes("ready"), "it to be ready");
   await first.close();
-  const shell = (await processesOf(bench.dataDir)).find(({ command }) => command.includes("trap :"));
+  const shell = (await processesOf(bench.dataDir)).find(({ command }) => command.includes("trap "));
   process.kill(shell?.pid ?? 0, "SIGKILL");
   const [attempt] = await (await bench.open()).recover();
   expect((await attempt?.wait())?.exitCode).toBeUndefined();
   expect(await bench.leftovers()).toEqual([]);
+});
+
+test.each([
+  ["a last program in its place", 'exec /bin/sh -c "sleep 0.2; exit 5"', 5],
+  ["a handler of its own for the end", "trap 'sleep 0.2; exit 6' EXIT", 6],
+  ["a syntax error after its first line", "sleep 0.2\nif", 2],
+])(
+  "knows the exit code of a command with %s that ended while nobody looked",
+  async (_, command, exitCode) => {
+    const first = await bench.open();
+    await first.start(bench.order(command));
+    await first.close();
+    await waitFor(async () => !(await bench.isRunning()), "it to end meanwhile");
+    const [attempt] = await (await bench.open()).recover();
+    expect(await attempt?.wait()).toMatchObject({ exitCode });
+  },
+);
+
+test("lets the shell's messages tell the command's own lines", async () => {
+  const attempt = await (await bench.open()).start(bench.order("true\nno-such-program"));
+  await attempt.wait();
+  expect(readOutput(attempt)).toMatch(/2: no-such-program/);
+});
+
+test("keeps the exit code of a data folder whose name a shell would take apart", async () => {
+  const dataDir = `${bench.dataDir}/it's "$HOME" of; two`;
+  const runtime = await bench.open({ dataDir });
+  await (await runtime.start(bench.order("sleep 0.2; exit 3"))).wait();
+  const attempt = await recoverOne(await bench.open({ dataDir }));
+  expect(await attempt.wait()).toMatchObject({ exitCode: 3 });
+});
+
+test("runs the longest command that Linux takes", async () => {
+  const command = `echo start; : ${"x".repeat(131_071)}`.slice(0, 131_071);
+  const attempt = await (await bench.open()).start(bench.order(command));
+  expect(await attempt.wait()).toMatchObject({ exitCode: 0 });
+  expect(readOutput(attempt)).toBe("start\n");
 });

@@ -1,60 +1,70 @@
-// Durable submits into the store: one by one, and in arrays.
+// Durable submits into the store alone: one by one, and in arrays.
 import { join } from "node:path";
 import { openSqliteStore } from "../../../src/store/sqlite.ts";
 import { batch, submitted } from "../../contract/samples.ts";
 import { BareDatabase, bareRows, newTask } from "../data.ts";
-import { type BenchRow, type BenchSettings, interleave, type Samples, timeMs } from "../harness.ts";
+import { type BenchGroup, type BenchRow, type BenchSettings, interleave, pick, timeMs } from "../harness.ts";
 
-export const commitRows: readonly BenchRow[] = [
-  {
-    name: "store: durable submits one by one",
-    floor:
-      "bare bun:sqlite, the same rows ready-made into the same tables and indexes, one durable transaction each",
-    unit: "submits/s",
-    better: "more",
-    target: 0.8,
-    run: (settings) => submits(settings, settings.quick ? 300 : 2000, 1),
-  },
-  {
-    name: "store: submits in arrays of 1,000",
-    floor:
-      "bare bun:sqlite, the same rows ready-made into the same tables and indexes, one durable transaction per array",
-    unit: "submits/s",
-    better: "more",
-    target: 0.5,
-    run: (settings) => submits(settings, settings.quick ? 5 : 20, 1000),
-  },
+const INDEXED =
+  "bare bun:sqlite: the same rows, ready-made, into the store's own tables and indexes, one durable transaction each";
+const PLAIN = "the harder floor: the same without the store's indexes on status, user, tag, name and worker";
+
+function commits(
+  name: string,
+  ratioAtLeast: number,
+  count: { quick: number; full: number },
+  size: number,
+): BenchGroup {
+  const row = { number: "-", unit: "tasks/s", target: { ratioAtLeast } } satisfies Partial<BenchRow>;
+  return {
+    rows: {
+      indexed: { ...row, name, floor: INDEXED },
+      plain: { ...row, name: `${name}, harder floor`, floor: PLAIN },
+    },
+    run: (settings) => measure(settings, settings.quick ? count.quick : count.full, size),
+  } satisfies BenchGroup<"indexed" | "plain">;
+}
+
+export const commitGroups: readonly BenchGroup[] = [
+  commits("store: durable submits one by one", 0.8, { quick: 300, full: 2000 }, 1),
+  commits("store: submits in arrays of 1,000", 0.5, { quick: 3, full: 20 }, 1000),
 ];
 
-/** Submits per second in `commits` commits of `size` tasks and their events. */
-async function submits({ quick, folder }: BenchSettings, commits: number, size: number): Promise<Samples> {
+/** Tasks per second in `commits` commits of `size` tasks and their events. */
+async function measure({ quick, folder }: BenchSettings, count: number, size: number) {
   const store = openSqliteStore({ path: join(folder, "store.db") });
-  const bare = new BareDatabase(join(folder, "bare.db"));
-  const perSecond = (ms: number) => (commits * size * 1000) / ms;
-  // Each run adds to what the runs before it stored, so that both grow alike.
+  const indexed = new BareDatabase(join(folder, "indexed.db"), { indexed: true });
+  const plain = new BareDatabase(join(folder, "plain.db"), { indexed: false });
+  const perSecond = (ms: number) => (count * size * 1000) / ms;
+  // Each run adds to what the runs before it stored, so that all grow alike.
   const arrays = (run: number) =>
-    Array.from({ length: commits }, (_, commit) =>
+    Array.from({ length: count }, (_, commit) =>
       Array.from({ length: size }, (_, index) => {
-        const task = newTask((run * commits + commit) * size + index + 1);
+        const task = newTask((run * count + commit) * size + index + 1);
         return { task, event: submitted(task.order, task) };
       }),
     );
   try {
-    return await interleave(
-      quick ? 3 : 7,
+    const runs = await interleave(
+      quick ? 2 : 7,
       (run) => {
         const batches = arrays(run).map((array) =>
           batch({ tasks: array.map(({ task }) => task), events: array.map(({ event }) => event) }),
         );
-        return perSecond(timeMs(() => batches.forEach((each) => void store.commit(each))));
+        const figure = perSecond(timeMs(() => batches.forEach((each) => void store.commit(each))));
+        return { indexed: figure, plain: figure };
       },
       (run) => {
         const batches = arrays(run).map((array) => array.map(({ task, event }) => bareRows(task, event)));
-        return perSecond(timeMs(() => batches.forEach((rows) => void bare.insert(rows))));
+        const insert = (into: BareDatabase) =>
+          perSecond(timeMs(() => batches.forEach((rows) => void into.insert(rows))));
+        return { indexed: insert(indexed), plain: insert(plain) };
       },
     );
+    return { indexed: pick(runs, (run) => run.indexed), plain: pick(runs, (run) => run.plain) };
   } finally {
     store.close();
-    bare.close();
+    indexed.close();
+    plain.close();
   }
 }
