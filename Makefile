@@ -86,7 +86,7 @@ check-lock: $(deps)
 	$(call step,package-lock.json fits package.json,npm ci --dry-run --offline)
 
 check-types: $(deps)
-	$(call step,types,bun check --pretty)
+	$(call step,types,bun check --pretty && bun check --pretty -p src/dashboard)
 
 check-style: $(deps)
 	$(call step,lint and format,biome check --error-on-warnings)

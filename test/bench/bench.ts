@@ -5,7 +5,7 @@ import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { VERSION } from "../../src/lib/version.ts";
-import { type BenchGroup, type BenchResult, resultOf } from "./harness.ts";
+import { type BenchGroup, type BenchResult, resultOf, type Samples } from "./harness.ts";
 import { heartbeatGroups } from "./rows/heartbeats.ts";
 import { idleGroups } from "./rows/idle.ts";
 import { logGroups } from "./rows/logs.ts";
@@ -22,6 +22,8 @@ const GROUPS: readonly BenchGroup[] = [
   ...[...heartbeatGroups, ...viewerGroups, ...idleGroups, ...submitGroups, ...taskGroups, ...pageGroups],
   ...[...commitGroups, ...loadGroups, ...storePageGroups, ...logGroups],
 ];
+
+const NOTHING: Samples = { figure: [], floor: [] };
 
 const { values } = parseArgs({
   options: {
@@ -52,10 +54,8 @@ for (const { rows, run } of GROUPS) {
   if (!named.some(([, { name }]) => name.includes(values.only))) continue;
   process.stderr.write(`${String(secondsSoFar()).padStart(4)} s  ${named[0]?.[1].name} …\n`);
   const folder = mkdtempSync(join(root, "row-"));
-  const samples = await run({ quick: values.quick, folder, shared, binary });
-  for (const [key, row] of named) {
-    results.push(resultOf(row, samples[key] ?? fail(`${row.name} has no samples`)));
-  }
+  const samples = await run({ quick: values.quick, folder, shared, binary }).catch(untold);
+  for (const [key, row] of named) results.push(resultOf(row, samples[key] ?? NOTHING));
   rmSync(folder, { recursive: true });
 }
 results.sort((a, b) => orderOf(a) - orderOf(b));
@@ -73,6 +73,12 @@ if (values.json) {
 /** The table's order; parts that were measured by themselves come last. */
 function orderOf({ number }: BenchResult): number {
   return number === "-" ? 99 : number;
+}
+
+/** A measurement that fails costs the table its own rows and no others. */
+function untold(error: unknown): Record<string, Samples> {
+  process.stderr.write(`        it failed: ${Bun.inspect(error)}\n`);
+  return {};
 }
 
 function secondsSoFar(): number {

@@ -162,5 +162,6 @@ function medianOf(values: readonly number[]): number {
 }
 
 function spreadOf(values: readonly number[]): Spread {
-  return { median: medianOf(values), least: Math.min(...values), most: Math.max(...values) };
+  const sorted = values.toSorted((a, b) => a - b);
+  return { median: medianOf(values), least: sorted[0] ?? Number.NaN, most: sorted.at(-1) ?? Number.NaN };
 }

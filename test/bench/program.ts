@@ -5,6 +5,12 @@ import type { Subprocess } from "bun";
 
 const ANSWER_MS = 120_000;
 
+const running = new Set<Program>();
+// A bench that is interrupted leaves nothing behind.
+process.on("exit", () => {
+  for (const program of running) program.kill();
+});
+
 /**
  * A floor or a load in a process of its own. It says JSON values, one a line (see side.ts), goes on when it is told to,
  * and ends with its standard input.
@@ -28,6 +34,7 @@ export class Program {
   /** Starts `floors/…` or `load/…`, and hears its first word: that it is ready, and where. */
   static async start<Ready>(script: string, settings: object): Promise<Program & { readonly ready: Ready }> {
     const program = new Program(script, settings);
+    running.add(program);
     try {
       return Object.assign(program, { ready: await program.hear<Ready>() });
     } catch (error) {
@@ -62,9 +69,14 @@ export class Program {
     return this.hear<T>();
   }
 
-  async stop(): Promise<void> {
+  kill(): void {
     this.#process.kill("SIGKILL");
+  }
+
+  async stop(): Promise<void> {
+    this.kill();
     await this.#process.exited;
+    running.delete(this);
   }
 }
 

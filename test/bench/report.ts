@@ -8,7 +8,7 @@ import { markdownOf, verdictOf } from "./table.ts";
 const DOCS = join(import.meta.dir, "../../docs");
 
 const [, , file = ""] = process.argv;
-const report: { version: string; machine: string; seconds: number; rows: BenchResult[] } =
+const report: { version: string; machine: string; quick: boolean; seconds: number; rows: BenchResult[] } =
   await Bun.file(file).json();
 
 const WIDTH = 900;
@@ -77,7 +77,8 @@ writeFileSync(
   chart("How far each target is reached (the line: just met; logarithmic)", targets),
 );
 
-const about = `cloudai ${report.version} on ${report.machine}, in ${report.seconds} s: ${verdictOf(report.rows)}.`;
+const runs = report.quick ? "a quick run, too short to quote" : "a full run";
+const about = `cloudai ${report.version} on ${report.machine}; ${runs}, ${report.seconds} s: ${verdictOf(report.rows)}.`;
 const page = join(DOCS, "performance.md");
 const text = readFileSync(page, "utf8").replace(
   /(<!-- table -->\n)[\s\S]*(\n<!-- end of the table -->)/,

@@ -55,7 +55,8 @@ export async function openTab(browser: Browser, options: BrowserContextOptions =
   page.setDefaultTimeout(15_000);
   const problems: string[] = [];
   page.on("console", (message) => {
-    if (message.type() === "error" || message.type() === "warning") problems.push(message.text());
+    if (message.type() === "error" || message.type() === "warning")
+      problems.push(`${message.text()} ${message.location().url}`);
   });
   page.on("pageerror", (error) => problems.push(error.stack ?? error.message));
   page.on("request", (request) => {

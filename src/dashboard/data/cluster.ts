@@ -73,6 +73,12 @@ export class ClusterView {
     if (this.rows.delete(id)) this.#membersChanged = true;
   }
 
+  /** The worker was removed, and the master has said so. */
+  forget(id: string): void {
+    this.#forget(id);
+    this.changed();
+  }
+
   #applySample(row: WorkerRow, sample: TelemetryJson): void {
     const before = row.sample?.seq ?? 0;
     // Less than before: the master was started anew, and remembers no more than we do.

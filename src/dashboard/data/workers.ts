@@ -28,7 +28,9 @@ function changesWorkers({ type }: EventJson): boolean {
 export function completeTraces(rows: readonly WorkerRow[]): void {
   for (const row of rows) {
     if (asking >= MOST_AT_A_TIME) return;
-    if (row.incomplete && row.sample !== undefined) void complete(row);
+    // A row may be drawn once more after its worker has left.
+    const isHere = cluster.rows.get(row.id) === row;
+    if (isHere && row.incomplete && row.sample !== undefined) void complete(row);
   }
 }
 

@@ -20,8 +20,18 @@ import { TaskBars } from "../parts/task-bars.tsx";
 export function WorkerPage({ id }: { id: string }) {
   cluster.revision.value;
   const row = cluster.rows.get(id);
-  const { error } = useAnswer<WorkerDetailJson>(paths.worker(id), (event) => event.worker_id === id);
-  if (row === undefined) return <Missing what="worker" id={id} error={error} />;
+  const seen = useRef(false);
+  seen.current ||= row !== undefined;
+  // Only the master can say that there is no such worker; one that was here and is not any more was removed.
+  const { error } = useAnswer<WorkerDetailJson>(
+    seen.current ? undefined : paths.worker(id),
+    (event) => event.worker_id === id,
+  );
+  if (row === undefined) {
+    return (
+      <Missing what="worker" id={id} error={seen.current ? "It was removed from the cluster." : error} />
+    );
+  }
   return (
     <>
       <Header row={row} />
@@ -80,7 +90,9 @@ async function remove(id: string): Promise<void> {
     () => call<{ message: string }>(paths.worker(id), { method: "DELETE" }),
     ({ message }) => message,
   );
-  if (done !== undefined) go(link.overview);
+  if (done === undefined) return;
+  cluster.forget(id);
+  go(link.overview);
 }
 
 function About({ row: { facts, sample } }: { row: WorkerRow }) {

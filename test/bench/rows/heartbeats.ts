@@ -51,7 +51,7 @@ export const heartbeatGroups: readonly BenchGroup[] = [
       },
       commits: {
         number: "-",
-        name: "commits for the same (SQLite's data_version, and turns of the loop)",
+        name: "commits for the same, by SQLite's data_version",
         floor: "the same master for as long, with its 100 workers connected and silent",
         unit: "commits",
         target: { figureAtMost: 0 },
