@@ -22,10 +22,11 @@ export class TelemetryStream {
   start(onError: (error: unknown) => void): () => void {
     return this.#hub.subscribe((changed, removed) => {
       try {
-        this.#publish(changed, removed);
+        return this.#publish(changed, removed);
       } catch (error) {
         // A heartbeat must not fail because a viewer could not be told of it.
         onError(error);
+        return 0;
       }
     });
   }
@@ -44,12 +45,16 @@ export class TelemetryStream {
     return telemetry === undefined ? "{}" : `{${this.#entry(telemetry)}}`;
   }
 
-  #publish(changed: ReadonlySet<WorkerId>, removed: ReadonlyMap<WorkerId, WorkerTelemetry>): void {
-    const everybody = this.#outlet.subscribers(ALL) > 0;
+  /** @returns how many messages that were. */
+  #publish(changed: ReadonlySet<WorkerId>, removed: ReadonlyMap<WorkerId, WorkerTelemetry>): number {
+    const ofAll = this.#outlet.subscribers(ALL);
+    let messages = ofAll;
     const entries: string[] = [];
     const tell = (id: WorkerId, entry: () => string): void => {
-      if (everybody) entries.push(entry());
-      if (this.#outlet.subscribers(topicOf(id)) > 0) this.#send(topicOf(id), `{${entry()}}`);
+      if (ofAll > 0) entries.push(entry());
+      const ofOne = this.#outlet.subscribers(topicOf(id));
+      if (ofOne > 0) this.#send(topicOf(id), `{${entry()}}`);
+      messages += ofOne;
     };
     for (const id of changed) {
       const telemetry = this.#hub.latest(id);
@@ -59,6 +64,7 @@ export class TelemetryStream {
       tell(id, () => JSON.stringify({ [id]: { ...telemetryTo(last), removed: true } }).slice(1, -1));
     }
     if (entries.length > 0) this.#send(ALL, `{${entries.join(",")}}`);
+    return messages;
   }
 
   #send(topic: string, text: string): void {

@@ -4,8 +4,11 @@ import type { WorkerId } from "../model/ids.ts";
 import type { Sample } from "../model/worker.ts";
 import { type History, HistoryRing } from "./history.ts";
 
-/** How long updates are merged while more keep coming; a person sees no difference, a viewer saves most messages. */
-const MERGE_MS = 20;
+/**
+ * How long updates are merged while more keep coming: twice as long as it takes to send one message to each viewer
+ * (about 10 µs), so that viewers never cost more than half of the time; at most so long that a person sees nothing of it.
+ */
+const MERGE = { perMessageMs: 0.02, leastMs: 2, mostMs: 20 } as const;
 
 /** What is known of a worker's health now. Replaced, never changed, so it may be kept. */
 export interface WorkerTelemetry {
@@ -22,12 +25,12 @@ export interface WorkerTelemetry {
 
 /**
  * Called with the workers that changed and those that left (with the last that was known of them) since the call
- * before. Must not throw: it runs inside the update.
+ * before. Must not throw: it runs inside the update. @returns how many messages to viewers it took.
  */
 export type TelemetryListener = (
   changed: ReadonlySet<WorkerId>,
   removed: ReadonlyMap<WorkerId, WorkerTelemetry>,
-) => void;
+) => number;
 
 export interface TelemetryHubOptions {
   /** Milliseconds; only differences count. */
@@ -42,7 +45,8 @@ export class TelemetryHub {
   readonly #listeners = new Set<TelemetryListener>();
   #changed = new Set<WorkerId>();
   #removed = new Map<WorkerId, WorkerTelemetry>();
-  #publishedAtMs = Number.NEGATIVE_INFINITY;
+  /** When updates may go out again. */
+  #pausedUntilMs = Number.NEGATIVE_INFINITY;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #samplesReceived = 0;
 
@@ -130,7 +134,7 @@ export class TelemetryHub {
   /** At once when nothing went out lately; else with whatever else comes until the pause is over. */
   #publishSoon(): void {
     if (this.#timer !== undefined) return;
-    const waitMs = this.#publishedAtMs + MERGE_MS - this.#now();
+    const waitMs = this.#pausedUntilMs - this.#now();
     if (waitMs <= 0) {
       this.#publish();
       return;
@@ -142,11 +146,13 @@ export class TelemetryHub {
 
   #publish(): void {
     this.#timer = undefined;
-    this.#publishedAtMs = this.#now();
     const changed = this.#changed;
     const removed = this.#removed;
     this.#changed = new Set();
     this.#removed = new Map();
-    for (const listener of this.#listeners) listener(changed, removed);
+    let messages = 0;
+    for (const listener of this.#listeners) messages += listener(changed, removed);
+    const pauseMs = Math.min(MERGE.mostMs, Math.max(MERGE.leastMs, messages * MERGE.perMessageMs));
+    this.#pausedUntilMs = this.#now() + pauseMs;
   }
 }
