@@ -64,7 +64,7 @@ $(deps): package-lock.json
 # module that ssh2 (of dockerode) would like and does without.
 $(binary): $(sources) $(deps)
 	@mkdir -p $(@D)/new
-	@$(bun) build --compile --minify --sourcemap --bytecode --format=esm --external cpu-features \
+	@$(bun) build --compile --splitting --minify --sourcemap --bytecode --format=esm --external cpu-features \
 		--compile-autoload-dotenv --no-compile-autoload-bunfig \
 		--define CLOUDAI_COMMIT='"$(commit)"' src/main.ts --outfile $(@D)/new/$(@F) >/dev/null
 	@mv $(@D)/new/$(@F) $@

@@ -33,44 +33,60 @@ function stopOnSignals(): { interrupts: Interrupts; codeOf: (exitCode: number) =
   return { interrupts, codeOf: (code) => (code === EXIT.interrupted ? interrupted : code) };
 }
 
+/** Node's streams take longer to load than a short command takes, so a command that needs none of them loads none. */
 function processContext(interrupts: Interrupts): Context {
-  const { stdout, stderr, stdin } = process;
-  // A broken pipe is told to whoever writes, below; without a listener it would also end the process.
-  for (const stream of [stdout, stderr]) {
-    stream.on("error", (error: Error) => {
-      if (!isGone(error)) throw error;
-    });
-  }
-  const plain = !process.env.TERM || process.env.TERM === "dumb";
-  const terminal = plain ? undefined : processTerminal();
+  const { env } = process;
+  const plain = !env.TERM || env.TERM === "dumb";
+  const output = Bun.stdout.writer();
+  const streamOf = (name: "stdout" | "stderr") => {
+    const stream = process[name];
+    // A broken pipe is told to whoever writes; without a listener it would also end the process.
+    if (!stream.listeners("error").includes(ignoreGone)) stream.on("error", ignoreGone);
+    return stream;
+  };
+  const columnsOf = (name: "stdout" | "stderr") => {
+    const stream = streamOf(name);
+    return stream.isTTY ? stream.columns : undefined;
+  };
   return {
-    env: process.env,
+    env,
     signal: interrupts.signal,
     onInterrupt: (handler) => interrupts.take(handler),
     get columns() {
-      return stdout.isTTY ? stdout.columns : undefined;
+      return columnsOf("stdout");
     },
-    colour: stdout.isTTY === true && !process.env.NO_COLOR && process.env.TERM !== "dumb",
+    get colour() {
+      return !env.NO_COLOR && env.TERM !== "dumb" && streamOf("stdout").isTTY === true;
+    },
     get talkColumns() {
-      return stderr.isTTY && !plain ? stderr.columns : undefined;
+      return plain ? undefined : columnsOf("stderr");
     },
-    interactive: stdin.isTTY === true && stdout.isTTY === true,
-    ...(terminal && { terminal }),
+    get interactive() {
+      return process.stdin.isTTY === true && streamOf("stdout").isTTY === true;
+    },
+    get terminal() {
+      return plain ? undefined : processTerminal();
+    },
     stdin: () => Bun.stdin.stream(),
-    out: (data) =>
-      new Promise((resolve, reject) => {
-        stdout.write(data, (error?: Error | null) => {
-          if (!error) resolve();
-          else reject(isGone(error) ? new PipeClosedError() : error);
-        });
-      }),
-    err: (text) => void stderr.write(text),
+    out: async (data) => {
+      try {
+        await output.write(data);
+        await output.flush();
+      } catch (error) {
+        throw isGone(error) ? new PipeClosedError() : error;
+      }
+    },
+    err: (text) => void streamOf("stderr").write(text),
   };
 }
 
+function ignoreGone(error: Error): void {
+  if (!isGone(error)) throw error;
+}
+
 /** Whether whoever read a stream has gone: a pipe, or a terminal that was closed. */
-function isGone(error: Error): boolean {
-  return "code" in error && (error.code === "EPIPE" || error.code === "EIO");
+function isGone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "EPIPE" || error.code === "EIO");
 }
 
 /** Not at the top level: Bun's bytecode for a compiled binary knows no `await` there. */

@@ -30,7 +30,15 @@ export interface Output {
 }
 
 export function outputOf(name: OutputName, context: Context): Output {
-  const page: Page = { width: context.columns, colour: context.colour };
+  // Asked only by a text that depends on it: to ask a terminal takes longer than a short command takes.
+  const page: Page = {
+    get width() {
+      return context.columns;
+    },
+    get colour() {
+      return context.colour;
+    },
+  };
   switch (name) {
     case "table":
       return same((view) => context.out(view.text(page)));

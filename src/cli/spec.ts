@@ -18,7 +18,7 @@ export interface Context {
   /** Whether a person can be asked: stdin and stdout are terminals. */
   readonly interactive: boolean;
   /** Of a terminal that can move its cursor, to draw on; absent when stdin and stdout are none. */
-  readonly terminal?: Terminal;
+  readonly terminal?: Terminal | undefined;
   /** What is piped in; absent where stdin is somebody else's. */
   readonly stdin?: () => AsyncIterable<Uint8Array>;
   /** Data, to stdout. Resolves when it is written. @throws PipeClosedError */
