@@ -63,4 +63,14 @@ export interface MasterPort {
   /** Calls `listener` with events as they are committed, until the returned function is called. */
   onEvents(listener: (events: readonly ClusterEvent[]) => void): () => void;
   readonly startedAtMs: number;
+  /** Since the start, for whoever wants to know what costs the cluster's one thread something. */
+  readonly loop: LoopCounts;
+}
+
+/** What the task loop has done: nothing that leaves both as they are has been through it. */
+export interface LoopCounts {
+  /** How often it took in what had come, let the core react and scheduled. */
+  readonly turns: number;
+  /** How many turns had something to write, each in one transaction. */
+  readonly commits: number;
 }

@@ -48,7 +48,8 @@ export class Loop {
   #refusal: { readonly error: CloudError; readonly untilMs: number } | undefined;
   /** Wall clock minus monotonic clock at the last turn. */
   #offsetMs: number;
-  /** How many turns had something to commit; shows what does not go through here. */
+  /** How many turns there were, and how many had something to commit: shows what does not go through here. */
+  turns = 0;
   commits = 0;
 
   constructor(private readonly parts: LoopParts) {
@@ -101,6 +102,7 @@ export class Loop {
 
   #turn(): void {
     const { cluster, clock } = this.parts;
+    this.turns++;
     const inputs = this.#inbox;
     this.#inbox = [];
     this.#followClock();

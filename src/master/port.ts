@@ -19,7 +19,7 @@ export class LoopPort implements MasterPort {
 
   constructor(
     private readonly cluster: Cluster,
-    private readonly loop: Loop,
+    readonly loop: Loop,
     private readonly store: Store,
     private readonly now: () => number,
   ) {

@@ -22,6 +22,7 @@ const EMPTY: Batch = { tasks: [], attempts: [], workers: [], removedWorkers: [],
 
 export class FakeMaster implements MasterPort {
   readonly startedAtMs = Date.now();
+  readonly loop = { turns: 7, commits: 3 };
   /** What `submit` throws instead of doing anything, when it is set. */
   refusal: Error | undefined;
   /** How many submits have come. */

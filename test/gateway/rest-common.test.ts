@@ -62,6 +62,8 @@ test("/metrics", async () => {
     'cloudai_resource_held{resource="cpu"} 3',
     "cloudai_viewers 0",
     "cloudai_samples_received_total 1",
+    "cloudai_turns_total 7",
+    "cloudai_commits_total 3",
   ]) {
     expect(text).toContain(`${line}\n`);
   }

@@ -153,12 +153,12 @@ test("the same process replaces its session, another one with the same id is ref
 test("a heartbeat reaches the hub and never the loop", async () => {
   const { open, client, hub, loop } = await served();
   const { sessionId } = await open();
-  const before = loop.commits;
+  const before = [loop.turns, loop.commits];
   for (let seq = 1n; seq <= 5n; seq++) {
     await client.sendHeartbeat({ sessionId, seq, host: { cpuUsage: Number(seq) } });
   }
   expect(hub.latest(W1)?.sample?.host.cpuUsage).toBe(5);
-  expect(loop.commits).toBe(before);
+  expect([loop.turns, loop.commits]).toEqual(before);
 });
 
 test("an attempt is commanded, reported, and its output appended at its own length only", async () => {

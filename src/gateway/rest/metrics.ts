@@ -38,6 +38,8 @@ function registryOf(parts: GatewayParts, counts: ViewerCounts): Registry {
     () => counts.messagesSent,
   );
   single(Counter, "cloudai_samples_received_total", "Heartbeats of all workers", () => hub.samplesReceived);
+  single(Counter, "cloudai_turns_total", "Turns of the task loop", () => master.loop.turns);
+  single(Counter, "cloudai_commits_total", "Turns that were written to disk", () => master.loop.commits);
   single(
     Gauge,
     "cloudai_uptime_seconds",

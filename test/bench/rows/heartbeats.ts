@@ -51,7 +51,7 @@ export const heartbeatGroups: readonly BenchGroup[] = [
       },
       commits: {
         number: "-",
-        name: "commits for the same, by SQLite's data_version",
+        name: "turns and commits of the task loop for the same, by its own counters and SQLite's data_version",
         floor: "the same master for as long, with its 100 workers connected and silent",
         unit: "commits",
         target: { figureAtMost: 0 },
@@ -117,20 +117,31 @@ async function flood(settings: BenchSettings) {
   }
 }
 
+/** Turns and commits of the master's task loop so far. */
+async function loopCounts(master: BenchMaster): Promise<number> {
+  const metrics = await (await fetch(`http://127.0.0.1:${master.httpPort}/metrics`)).text();
+  const counts = [...metrics.matchAll(/^cloudai_(?:turns|commits)_total (\d+)$/gm)];
+  if (counts.length !== 2) throw new Error("/metrics does not tell of the task loop");
+  return counts.reduce((sum, [, count]) => sum + Number(count), 0);
+}
+
 /** 1,200 heartbeats, which 100 workers send in a minute, as fast as they go; workers stay as long for the floor. */
 async function withoutTrace(settings: BenchSettings) {
   const master = await BenchMaster.start(settings);
   const database = new Database(master.databasePath, { readonly: true });
   const version = database.prepare<{ data_version: number }, []>("PRAGMA data_version");
-  const now = () => ({ disk: diskBytes(master.pid), commits: version.get()?.data_version ?? Number.NaN });
+  const now = async () => ({
+    disk: diskBytes(master.pid),
+    commits: (version.get()?.data_version ?? Number.NaN) + (await loopCounts(master)),
+  });
   const measure = async (most: number) => {
     const load = await Program.start<object>("load/flood.ts", {
       ...{ port: master.grpcPort, workers: 100, inFlight: 1, forMs: 60_000, most },
     } satisfies FloodSettings);
     try {
-      const before = now();
+      const before = await now();
       await load.go<object>();
-      const after = now();
+      const after = await now();
       return { disk: after.disk - before.disk, commits: after.commits - before.commits };
     } finally {
       await load.stop();
