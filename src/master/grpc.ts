@@ -6,8 +6,13 @@ import type { Logger } from "../lib/log.ts";
 import { CloudError, messageOf } from "../model/error.ts";
 import { contextValuesOf } from "./rpc.ts";
 
-/** The largest message taken from a worker; a chunk of output is at most 512 KiB. */
+/** The largest message taken from a worker; a chunk of output is at most 2 MiB. */
 const MOST_MESSAGE_BYTES = 8 * 1024 * 1024;
+/**
+ * How much may be on its way before the master has read it, of one call and of a whole connection: enough for chunks of
+ * output. HTTP/2's own 64 KiB would make a worker wait for the master many times in each.
+ */
+const WINDOW_BYTES = 4 * 1024 * 1024;
 
 export interface GrpcOptions {
   readonly host: string;
@@ -31,7 +36,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningGrpc> {
   const { host, log } = options;
   const connections = new Set<ServerHttp2Session>();
   const server = createServer(
-    {},
+    { settings: { initialWindowSize: WINDOW_BYTES } },
     connectNodeAdapter({
       routes: options.routes,
       readMaxBytes: MOST_MESSAGE_BYTES,
@@ -40,6 +45,7 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningGrpc> {
   );
   server.on("session", (connection) => {
     connections.add(connection);
+    connection.setLocalWindowSize(WINDOW_BYTES);
     connection.on("close", () => connections.delete(connection));
     // Bytes that are no HTTP/2 end their own connection and nobody else's.
     connection.on("error", (error) => log.debug("connection failed", { error: messageOf(error) }));

@@ -14,6 +14,8 @@ import { OutputShipper, type OutputSource, type Slots } from "./output.ts";
 export interface AttemptContext {
   readonly master: MasterLink;
   readonly slots: Slots;
+  /** How many starts the master is being told of. */
+  readonly starts: { underWay: number };
   readonly clock: Clock;
   /** Where an attempt's output is read from. */
   readonly outputOf: (attempt: RuntimeAttempt) => OutputSource;
@@ -24,6 +26,8 @@ export interface AttemptContext {
   changed(): void;
 }
 
+/** An attempt that ends within so long and prints nothing may be told of once, not twice; a person sees no difference. */
+const SILENT_MS = 20;
 const STOP_AGAIN = { firstMs: 500, mostMs: 10_000 };
 /** Differences over less than this say more of the clock than of the attempt. */
 const SHORTEST_SPAN_MS = 100;
@@ -79,9 +83,14 @@ export class LiveAttempt {
     const output = this.#outputOf(running);
     const [exit] = await Promise.all([
       this.#untilEnded(running, output, recovered),
-      // Not before the master knows that it runs. Else the attempt might be ordered anew after this host has lost it, and
-      // its second run would go on where the first one's output ends.
-      this.#reportStarted(running).then(() => output.run(recovered)),
+      // Nothing of it before the master knows that it runs. Else the attempt might be ordered anew after this host has lost
+      // it, and its second run would go on where the first one's output ends.
+      output.run({
+        resume: recovered,
+        // While the master takes another start: many short attempts then cost it one report each, and one alone no delay.
+        silentMs: recovered || this.context.starts.underWay === 0 ? 0 : SILENT_MS,
+        announce: () => this.#reportStarted(running),
+      }),
     ]);
     await this.#reportFinished(exit, output);
     await running.release().catch((error: unknown) => {
@@ -173,9 +182,13 @@ export class LiveAttempt {
 
   async #reportStarted(running: RuntimeAttempt): Promise<void> {
     const { ref } = this.order;
-    const stale = await this.context.master.untilAnswered(`the start of ${attemptKey(ref)}`, (session) =>
-      session.reportStarted(ref, running.startedAtMs),
-    );
+    const { master, starts } = this.context;
+    starts.underWay++;
+    const stale = await master
+      .untilAnswered(`the start of ${attemptKey(ref)}`, (session) =>
+        session.reportStarted(ref, running.startedAtMs),
+      )
+      .finally(() => starts.underWay--);
     if (stale) this.stop(this.context.stopGraceMs);
   }
 

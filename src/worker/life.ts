@@ -12,7 +12,7 @@ import type { OnStop } from "./options.ts";
 import { type OutputSource, Slots } from "./output.ts";
 import type { Session } from "./session.ts";
 
-/** Output chunks in memory at once, over all attempts: 2 MiB, and enough to keep a master busy. */
+/** Output chunks in memory at once, over all attempts: 8 MiB at most, and enough to keep a master busy. */
 const OUTPUT_SLOTS = 4;
 
 export interface WorkerLifeParts {
@@ -47,6 +47,7 @@ export class WorkerLife {
       master: this.#link,
       gpuCount: Math.ceil(hello.capacity.gpuMillis / 1000),
       slots: new Slots(OUTPUT_SLOTS),
+      starts: { underWay: 0 },
       changed: () => this.#heartbeats.soon(),
     });
   }

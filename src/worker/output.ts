@@ -9,10 +9,17 @@ import { type AttemptRef, attemptKey } from "../model/ids.ts";
 import type { LogAnswer } from "./connection.ts";
 
 const MIB = 1024 * 1024;
-const CHUNK_BYTES = 512 * 1024;
+/** A chunk is as large as this way to the master takes in a moment: each one costs a call, and must not time out. */
+const CHUNK = {
+  leastBytes: 128 * 1024,
+  firstBytes: 512 * 1024,
+  mostBytes: 2 * MIB,
+  quickMs: 100,
+  slowMs: 1000,
+};
 /** The net below `watch`, which misses changes on some file systems. */
 const POLL_MS = 250;
-/** After a chunk that was not full; a task that prints line by line then costs 50 calls a second and not thousands. */
+/** After a chunk that was small; a task that prints line by line then costs 50 calls a second and not thousands. */
 const GATHER_MS = 20;
 const STUCK = { firstMs: 100, mostMs: 5_000 };
 
@@ -51,12 +58,21 @@ export interface OutputOptions {
   readonly log: Logger;
 }
 
+export interface ShipOptions {
+  /** The master may have some of it. */
+  readonly resume: boolean;
+  /** Called before the first of it is sent; never when it is complete within `silentMs` and there is none. */
+  readonly announce: () => Promise<void>;
+  readonly silentMs: number;
+}
+
 /** Ships one attempt's output to the master: from where the master's copy ends, as it grows, until all of it is there. */
 export class OutputShipper {
   readonly #output: CappedOutput;
   readonly #completed = new AbortController();
   #wake = new AbortController();
   #stirred = false;
+  #chunkBytes = CHUNK.firstBytes;
   /** Over which the master last said how much it has. */
   #heardOver: LogSession | undefined;
   /** The master wants none of it, or it cannot be read. */
@@ -74,13 +90,15 @@ export class OutputShipper {
 
   /**
    * Resolves once the output is complete and the master has it, does not want it, or it cannot be read (logged).
-   * `resume`: the master may have some of it. @throws the reason of `master.closed`.
+   * @throws the reason of `master.closed`, and what `announce` throws.
    */
-  async run(resume: boolean): Promise<void> {
+  async run({ resume, silentMs, announce }: ShipOptions): Promise<void> {
     const { source, master } = this.options;
     const unwatch = source.watch(() => this.#stir());
     const ask: Ask = (what, call) => master.untilAnswered(what, call);
     try {
+      if (silentMs > 0 && (await this.#endsSilently(silentMs))) return;
+      await announce();
       await this.#ship(resume ? await this.#masterLength(ask) : 0, ask);
     } finally {
       unwatch();
@@ -98,6 +116,21 @@ export class OutputShipper {
     await this.#ship(await this.#masterLength(ask), ask);
   }
 
+  /** Whether it is complete within `mostMs` and there is none; known sooner when there is some. */
+  async #endsSilently(mostMs: number): Promise<boolean> {
+    const { clock } = this.options;
+    const isSilent = async () => (await this.#output.length()).length === 0;
+    const untilMs = clock.monotonic() + mostMs;
+    while (await isSilent()) {
+      if (this.#completed.signal.aborted) return isSilent();
+      const leftMs = untilMs - clock.monotonic();
+      if (leftMs <= 0) return false;
+      await this.#growth(leftMs);
+      this.#stirred = false;
+    }
+    return false;
+  }
+
   async #ship(from: number | undefined, ask: Ask): Promise<void> {
     const { master, clock } = this.options;
     for (let offset = from, stuck = 0; offset !== undefined; ) {
@@ -107,30 +140,44 @@ export class OutputShipper {
       const { length, final } = await this.#output.length();
       if (length <= offset) {
         if (complete || final) return;
-        await this.#growth();
+        await this.#growth(POLL_MS);
         continue;
       }
-      const next = await this.#sendFrom(offset, ask);
+      const next = await this.#sendFrom(offset, length, ask);
       stuck = next !== undefined && next <= offset ? stuck + 1 : 0;
       if (stuck > 0) await sleep(backoffMs(stuck, STUCK, clock.random()), master.closed, clock);
-      else if (next !== undefined && next - offset < CHUNK_BYTES)
-        await sleep(GATHER_MS, this.#completed.signal, clock);
+      else if (length - offset < CHUNK.leastBytes) await sleep(GATHER_MS, this.#completed.signal, clock);
       offset = next;
     }
   }
 
-  /** Sends one chunk. @returns where the master wants the next, or undefined for nowhere. */
-  async #sendFrom(offset: number, ask: Ask): Promise<number | undefined> {
+  /** Sends one chunk of what lies before `end`. @returns where the master wants the next, or undefined for nowhere. */
+  async #sendFrom(offset: number, end: number, ask: Ask): Promise<number | undefined> {
     const { ref, slots, log } = this.options;
     return ask(`output of ${attemptKey(ref)}`, (session) =>
       slots.use(async () => {
-        const data = await this.#output.read(offset, CHUNK_BYTES).catch((error: unknown) => {
+        const most = Math.min(end - offset, this.#chunkBytes);
+        const data = await this.#output.read(offset, most).catch((error: unknown) => {
           log.warn("output cannot be read, the rest of it is not shipped", { reason: messageOf(error) });
           return undefined;
         });
-        return this.#heard(session, data && (await session.appendLog(ref, offset, data)));
+        return this.#heard(session, data && (await this.#append(session, offset, data)));
       }),
     );
+  }
+
+  /** Sends a chunk, and learns from how long that takes how large the next one may be. */
+  async #append(session: LogSession, offset: number, data: Uint8Array): Promise<LogAnswer> {
+    const { ref, clock } = this.options;
+    const startMs = clock.monotonic();
+    try {
+      return await session.appendLog(ref, offset, data);
+    } finally {
+      const tookMs = clock.monotonic() - startMs;
+      if (tookMs > CHUNK.slowMs) this.#chunkBytes = Math.max(CHUNK.leastBytes, this.#chunkBytes / 2);
+      else if (tookMs < CHUNK.quickMs && data.length === this.#chunkBytes)
+        this.#chunkBytes = Math.min(CHUNK.mostBytes, this.#chunkBytes * 2);
+    }
   }
 
   #masterLength(ask: Ask): Promise<number | undefined> {
@@ -152,10 +199,10 @@ export class OutputShipper {
     this.#wake.abort();
   }
 
-  async #growth(): Promise<void> {
+  async #growth(mostMs: number): Promise<void> {
     if (this.#stirred) return;
     this.#wake = new AbortController();
-    await sleep(POLL_MS, this.#wake.signal, this.options.clock);
+    await sleep(mostMs, this.#wake.signal, this.options.clock);
   }
 }
 

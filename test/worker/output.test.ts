@@ -111,7 +111,7 @@ test("a master that lost its power gets again what it had, before it is told of 
     log: silentLogger,
   });
   shipper.complete();
-  await shipper.run(false);
+  await shipper.run({ resume: false, silentMs: 0, announce: async () => {} });
   expect(kept).toEqual(written);
   asked = 0;
   await shipper.assure(before);
@@ -119,6 +119,16 @@ test("a master that lost its power gets again what it had, before it is told of 
   kept = kept.subarray(0, 6);
   await shipper.assure(after);
   expect(kept).toEqual(written);
+});
+
+test("of a crowd of attempts that end at once and print nothing some are told of only once, all of them as completed", async () => {
+  await start();
+  const silent = Array.from({ length: 8 }, () => peer.start("true"));
+  const loud = peer.start("echo here I am; sleep 0.1");
+  for (const ref of [...silent, loud]) expect(await peer.finished(ref)).toMatchObject({ exitCode: 0 });
+  expect(peer.said(loud)).toEqual(["started", "finished"]);
+  expect(peer.log(loud)).toBe("here I am\n");
+  for (const ref of silent) expect(peer.said(ref).at(-1)).toBe("finished");
 });
 
 test("a capped file reads the same from every offset", async () => {
