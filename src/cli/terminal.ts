@@ -1,5 +1,3 @@
-import { writeSync } from "node:fs";
-
 /** A terminal that a command may draw on, whole. */
 export interface Terminal {
   readonly columns: number;
@@ -29,7 +27,8 @@ export function processTerminal(): Terminal | undefined {
     write: (text) => new Promise((resolve) => stdout.write(text, () => resolve())),
     writeNow: (text) => {
       try {
-        writeSync(stdout.fd, text);
+        // Not imported: every command would load it, and only a terminal that is given back needs it.
+        process.getBuiltinModule("node:fs").writeSync(stdout.fd, text);
       } catch {
         // The terminal has gone, or is full: nobody sees it anyway.
       }

@@ -127,6 +127,32 @@ describe("who hears of changes", () => {
     ]);
   });
 
+  test("the more messages an update took, the longer the next ones are merged, 20 ms at most", () => {
+    let nowMs = 0;
+    let messages = 0;
+    const hub = new TelemetryHub({ now: () => nowMs });
+    let heard = 0;
+    const stop = hub.subscribe(() => {
+      heard += 1;
+      return messages;
+    });
+    /** Whether an update that comes so long after the last one goes out at once. */
+    const isHeardAfter = (ms: number): boolean => {
+      nowMs += ms;
+      const before = heard;
+      hub.record(A, sample(), START);
+      return heard > before;
+    };
+    messages = 100;
+    expect(isHeardAfter(0)).toBe(true);
+    messages = 500;
+    expect(isHeardAfter(2)).toBe(true);
+    messages = 1_000_000;
+    expect(isHeardAfter(10)).toBe(true);
+    expect(isHeardAfter(19)).toBe(false);
+    stop();
+  });
+
   test("activity and removal are changes, but only when something changed", async () => {
     let nowMs = 0;
     const hub = new TelemetryHub({ now: () => nowMs });
