@@ -1,7 +1,7 @@
 import type { Database, Statement } from "bun:sqlite";
 import { CloudError } from "../model/error.ts";
 import { quote } from "../model/ids.ts";
-import { TASK_COLUMNS, type TaskRow, tasksOf } from "./rows.ts";
+import { TASK_COLUMNS, type TaskRow, taskOf } from "./rows.ts";
 import type { TaskPage, TaskQuery } from "./store.ts";
 import { type RemovedTask, type TaskChange, type TaskFilter, Totals } from "./totals.ts";
 
@@ -44,7 +44,7 @@ export class Pages {
     const { sql, values } = pageSql(query, this.#lead(query));
     // One more than asked for tells whether there is a next page.
     const rows = this.#statement(sql).all(...values, before, limit + 1);
-    const tasks = tasksOf(rows.slice(0, limit));
+    const tasks = rows.slice(0, limit).map(taskOf);
     const last = tasks.at(-1);
     const nextCursor = rows.length > limit && last !== undefined ? cursorOf(last.order) : null;
     return { tasks, total, nextCursor };

@@ -65,24 +65,8 @@ export interface OverRow extends FormerTask {
 // Absent fields stay absent: what is read equals what was written, key by key.
 
 export function taskOf(row: TaskRow): Task {
-  return assembled(row, JSON.parse(row.spec), JSON.parse(row.state));
-}
-
-/** The same of many rows. One text is parsed in half the time that its pieces take. */
-export function tasksOf(rows: readonly TaskRow[]): Task[] {
-  const specs: TaskSpec[] = JSON.parse(`[${rows.map(({ spec }) => spec).join()}]`);
-  const states: TaskState[] = JSON.parse(`[${rows.map(({ state }) => state).join()}]`);
-  const tasks: Task[] = [];
-  for (const [index, row] of rows.entries()) {
-    const spec = specs[index];
-    const state = states[index];
-    if (spec === undefined || state === undefined) throw new SyntaxError(`the row of ${row.id} is no JSON`);
-    tasks.push(assembled(row, spec, state));
-  }
-  return tasks;
-}
-
-function assembled(row: TaskRow, spec: TaskSpec, state: TaskState): Task {
+  const spec: TaskSpec = JSON.parse(row.spec);
+  const state: TaskState = JSON.parse(row.state);
   return {
     id: row.id,
     order: row.position,
