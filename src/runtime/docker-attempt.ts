@@ -1,13 +1,12 @@
-import { stat } from "node:fs/promises";
 import type Docker from "dockerode";
 import type { ContainerInspectInfo, ContainerStats } from "dockerode";
 import type { Logger } from "../lib/log.ts";
-import { backoffMs, sleep } from "../lib/retry.ts";
+import { sleep } from "../lib/retry.ts";
 import { messageOf } from "../model/error.ts";
 import type { AttemptExit } from "../model/task.ts";
-import { copyOutput } from "./container-output.ts";
+import { completeOutput, followOutput } from "./container-output.ts";
 import { never, recordExit } from "./ended.ts";
-import { answerOf, containerEnd, statusOf, untilAnswered } from "./engine.ts";
+import { answerOf, containerEnd, untilAnswered } from "./engine.ts";
 import { exitOf } from "./exit.ts";
 import type { AttemptFolder } from "./folder.ts";
 import type { AttemptOrder, RuntimeAttempt, StopCause, Usage } from "./runtime.ts";
@@ -22,9 +21,6 @@ export interface DockerContext {
   readonly closing: AbortSignal;
 }
 
-/** After the container's end its output may stand still this long before the stream is taken for dead and reopened. */
-const OUTPUT_STALL_MS = 2000;
-const OUTPUT_BACKOFF = { firstMs: 50, mostMs: 5000 };
 const STATS_TIMEOUT_MS = 5000;
 const USAGE_PATIENCE_MS = 100;
 /** An engine may tell of a kill a moment after the end that it caused. */
@@ -43,7 +39,6 @@ export class DockerAttempt implements RuntimeAttempt {
   #killing = false;
   #usage: Usage | undefined;
   #asking: Promise<void> | undefined;
-  #outputAbort = new AbortController();
 
   constructor(
     readonly order: AttemptOrder,
@@ -100,10 +95,7 @@ export class DockerAttempt implements RuntimeAttempt {
 
   async #run(): Promise<AttemptExit> {
     const { log, closing } = this.context;
-    const output = this.#follow();
-    const info = await this.#untilEnded();
-    this.#ended = true;
-    await this.#untilRead(output);
+    const info = await this.#copyUntilEnded();
     const finishedAtMs = Math.min(Date.now(), Date.parse(info?.State.FinishedAt ?? "") || Date.now());
     const exitCode = info?.State.ExitCode;
     const outOfMemory = await this.#wasOutOfMemory(info);
@@ -135,37 +127,18 @@ export class DockerAttempt implements RuntimeAttempt {
     }
   }
 
-  /** Copies the output until the container has ended and all of it is read, or as much as is kept. */
-  async #follow(): Promise<void> {
-    const { closing, log, maxOutputBytes } = this.context;
-    for (let tryNumber = 1; !closing.aborted; tryNumber++) {
-      this.#outputAbort = new AbortController();
-      const abortSignal = AbortSignal.any([closing, this.#outputAbort.signal]);
-      try {
-        const stream = await this.container.logs({ follow: true, stdout: true, stderr: true, abortSignal });
-        if ((await copyOutput(stream, this.outputPath, maxOutputBytes)) === "full") return;
-        // An engine that dies ends its streams like a container that ends; only then it does not answer now.
-        const { State } = await answerOf(this.container.inspect());
-        if (!State.Running) return;
-      } catch (error) {
-        const status = statusOf(error);
-        if (status === 404 || status === 409) return;
-        if (!abortSignal.aborted) log.debug("an attempt's output broke off", { error: messageOf(error) });
-      }
-      await sleep(backoffMs(tryNumber, OUTPUT_BACKOFF, Math.random()), closing);
-    }
-  }
-
-  /** Waits for the rest of the output; a stream that stands still though the container has ended is reopened. */
-  async #untilRead(output: Promise<void>): Promise<void> {
-    let length = -1;
-    const read = output.then(() => true);
-    const stalled = () => sleep(OUTPUT_STALL_MS, this.context.closing).then(() => false);
-    while (!(await Promise.race([read, stalled()])) && !this.context.closing.aborted) {
-      const { size } = await stat(this.outputPath);
-      if (size === length) this.#outputAbort.abort();
-      length = size;
-    }
+  /** The same, with all of its output in the file. */
+  async #copyUntilEnded(): Promise<ContainerInspectInfo | undefined> {
+    const { log, closing, maxOutputBytes: mostBytes } = this.context;
+    const copy = { container: this.container, path: this.outputPath, mostBytes, log, closing };
+    const end = new AbortController();
+    const followed = followOutput(copy, end.signal);
+    const info = await this.#untilEnded();
+    this.#ended = true;
+    end.abort();
+    await followed;
+    await completeOutput(copy);
+    return info;
   }
 
   /** Engines do not always set the flag when it was not the first process that the kernel killed; the event tells. */

@@ -94,24 +94,50 @@ export async function answerOf<T>(request: Promise<T>): Promise<T> {
 }
 
 /**
- * Resolves when the container does not run any more, however long that takes. Read as a stream, since only there does
- * a connection that breaks become an error.
+ * The answer to a request about a container, read as it comes: only there does a connection that breaks become an error.
  * @throws what the engine, or the lack of one, says.
  */
-export async function containerEnd(container: Docker.Container, signal: AbortSignal): Promise<void> {
-  const answer = await new Promise<NodeJS.ReadableStream>((resolve, reject) => {
-    const request = {
-      path: `/containers/${container.id}/wait?`,
-      method: "POST",
-      isStream: true,
-      abortSignal: signal,
-      statusCodes: { 200: true, 404: "no such container", 500: "server error" },
-    };
-    container.modem.dial(request, (error: Error | null, stream: NodeJS.ReadableStream) => {
+function openStream(
+  container: Docker.Container,
+  request: {
+    readonly method: "GET" | "POST";
+    readonly what: string;
+    readonly query?: Record<string, boolean>;
+  },
+  signal: AbortSignal,
+): Promise<NodeJS.ReadableStream> {
+  const dial = {
+    path: `/containers/${container.id}/${request.what}?`,
+    method: request.method,
+    isStream: true,
+    abortSignal: signal,
+    options: request.query,
+    statusCodes: { 200: true, 404: "no such container", 500: "server error" },
+  };
+  return new Promise((resolve, reject) => {
+    container.modem.dial(dial, (error: Error | null, stream: NodeJS.ReadableStream) => {
       if (error) reject(error);
       else resolve(stream);
     });
   });
+}
+
+/** A container's output from its beginning, as frames; with `follow` it goes on until the engine ends it. */
+export function openOutput(
+  container: Docker.Container,
+  follow: boolean,
+  signal: AbortSignal,
+): Promise<NodeJS.ReadableStream> {
+  const query = { stdout: true, stderr: true, follow };
+  return openStream(container, { method: "GET", what: "logs", query }, signal);
+}
+
+/**
+ * Resolves when the container does not run any more, however long that takes.
+ * @throws what the engine, or the lack of one, says.
+ */
+export async function containerEnd(container: Docker.Container, signal: AbortSignal): Promise<void> {
+  const answer = await openStream(container, { method: "POST", what: "wait" }, signal);
   for await (const _chunk of answer);
 }
 

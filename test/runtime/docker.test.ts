@@ -11,6 +11,7 @@ import { Bench, type RuntimeUnderTest, readOutput } from "../contract/runtime-be
 import { LIFE_WORKER, openRuntime } from "../contract/runtime-life.ts";
 import { engine } from "../support/engine.ts";
 import { Outage } from "../support/outage.ts";
+import { ShortStreams } from "../support/short-streams.ts";
 import { waitFor } from "../support/wait.ts";
 
 const found = await engine();
@@ -115,6 +116,25 @@ describe.skipIf(found === undefined)("with a Docker Engine", () => {
     expect(await attempt.wait()).toMatchObject({ exitCode: 4 });
     const lines = Array.from({ length: 20_000 }, (_, index) => `${index + 1}\n`);
     expect(readOutput(attempt)).toBe(`before\n${lines.join("")}`);
+  });
+
+  test("has all of the output though the engine's stream ends before the container's last words", async () => {
+    await using engine = await ShortStreams.before(host);
+    const attempt = await (await bench.open({ dockerHost: engine.host })).start(bench.order("seq 1 20000"));
+    expect(await attempt.wait()).toMatchObject({ exitCode: 0 });
+    expect(engine.cut).toBeGreaterThan(0);
+    expect(readOutput(attempt)).toBe(Array.from({ length: 20_000 }, (_, index) => `${index + 1}\n`).join(""));
+  });
+
+  test("believes an engine whose copy of the output was emptied from outside, and keeps what it has", async () => {
+    await using engine = await ShortStreams.before(host, { emptied: true });
+    const runtime = await bench.open({ dockerHost: engine.host });
+    const order = bench.order('echo kept; while [ ! -e "$CLOUDAI_OUTPUT/go" ]; do sleep 0.05; done');
+    const attempt = await runtime.start(order);
+    await waitFor(() => readOutput(attempt) === "kept\n", "its output");
+    bench.go(order);
+    expect(await attempt.wait()).toMatchObject({ exitCode: 0 });
+    expect(readOutput(attempt)).toBe("kept\n");
   });
 
   test("says so when its container was removed from outside", async () => {

@@ -31,7 +31,7 @@ const text = "out\nerror\nü\0\x01\nend";
 test("takes frames apart wherever the stream is cut", async () => {
   for (let size = 1; size <= stream.length; size++) {
     writeFileSync(path, "");
-    expect(await copyOutput(cut(stream, size), path, 1000)).toBe("end");
+    expect(await copyOutput(cut(stream, size), path, 1000)).toBe(Buffer.byteLength(text));
     expect(readFileSync(path, "utf8")).toBe(text);
   }
 });
@@ -40,7 +40,7 @@ test("goes on exactly where a copy was broken off", async () => {
   const whole = Buffer.from(text);
   for (let length = 0; length <= whole.length; length++) {
     writeFileSync(path, whole.subarray(0, length));
-    await copyOutput(cut(stream, 7), path, 1000);
+    expect(await copyOutput(cut(stream, 7), path, 1000)).toBe(whole.length);
     expect(readFileSync(path, "utf8")).toBe(text);
   }
 });
@@ -48,9 +48,23 @@ test("goes on exactly where a copy was broken off", async () => {
 test("stops at the limit, to the byte, and says so again when asked again", async () => {
   for (const most of [0, 1, 4, 10]) {
     writeFileSync(path, "");
-    expect(await copyOutput(cut(stream, 5), path, most)).toBe("full");
-    expect(await copyOutput(cut(stream, 5), path, most)).toBe("full");
+    expect(await copyOutput(cut(stream, 5), path, most)).toBe(most);
+    expect(await copyOutput(cut(stream, 5), path, most)).toBe(most);
     expect(readFileSync(path)).toEqual(Buffer.from(text).subarray(0, most));
+  }
+});
+
+test("tells a stream that ends before the file does, and leaves the file as it is", async () => {
+  writeFileSync(path, text);
+  expect(await copyOutput(cut(frame(1, "out\n"), 5), path, 1000)).toBe("out\n".length);
+  expect(readFileSync(path, "utf8")).toBe(text);
+});
+
+test("takes no end inside a frame for an end", async () => {
+  const whole = frame(1, "out\n");
+  for (let length = 1; length < whole.length; length++) {
+    writeFileSync(path, "");
+    expect(copyOutput(cut(whole.subarray(0, length), 5), path, 1000)).rejects.toThrow("inside a frame");
   }
 });
 
