@@ -67,6 +67,12 @@ export function livingOf(
   });
 }
 
+/** Whether a process runs another program, or the same one with other arguments, than `other`: a child that has only been
+ * forked does not, and still has its parent's signal handlers. */
+export function differsFrom(other: number, pid: number): boolean {
+  return readGone(`/proc/${pid}/cmdline`) !== readGone(`/proc/${other}/cmdline`);
+}
+
 /** Sends a signal to each of `livingOf`; one that has ended meanwhile is no error. */
 export function signalAll(targets: readonly number[], signal: NodeJS.Signals): void {
   for (const target of targets) canSignal(target, signal);

@@ -5,11 +5,11 @@ import type { AttemptExit } from "../model/task.ts";
 import { never, recordExit } from "./ended.ts";
 import { exitOf } from "./exit.ts";
 import type { AttemptFolder } from "./folder.ts";
-import { livingOf, type ProcessTable, type SessionUsage, signalAll } from "./proc.ts";
+import { differsFrom, HAS_PROC, livingOf, type ProcessTable, type SessionUsage, signalAll } from "./proc.ts";
 import type { AttemptOrder, RuntimeAttempt, StopCause, Usage } from "./runtime.ts";
 import { StopRequest } from "./stop.ts";
 
-/** The shell that leads an attempt's session. */
+/** The shell around the command, which leads the attempt's session. */
 export interface Leader {
   /** Undefined when it had ended before this life of the worker. */
   readonly pid: number | undefined;
@@ -37,6 +37,8 @@ const SHORT_MS = 5000;
 /** Between looks at what still lives: the first and the longest. */
 const FIRST_LOOK_MS = 5;
 const LONGEST_LOOK_MS = 100;
+/** A leader that all others have left, and that does not end, is stuck (stopped, perhaps): about two seconds. */
+const MOST_LOOKS_ALONE = 20;
 
 /** A command that runs, or whose remains are being cleared. */
 export class ProcessAttempt implements RuntimeAttempt {
@@ -138,16 +140,36 @@ export class ProcessAttempt implements RuntimeAttempt {
     this.#clearing ??= this.#clearAll();
   }
 
+  /**
+   * The leader, the shell around the command, is spared: it ends by itself once the command has, and has the exit code
+   * to write. The command may not be there yet; so SIGTERM is sent at each look until one has found it, and no more
+   * from then on, since what the command does about it may need processes of its own.
+   */
   async #clearAll(): Promise<void> {
+    let told = Date.now() >= this.#killAtMs;
+    let looksAlone = 0;
     let living = this.#living(false);
-    if (Date.now() < this.#killAtMs) signalAll(living, "SIGTERM");
     for (let lookMs = FIRST_LOOK_MS; living.length > 0; lookMs = Math.min(lookMs * 2, LONGEST_LOOK_MS)) {
+      const others = living.filter((pid) => pid !== this.leader.pid);
       const leftMs = this.#killAtMs - Date.now();
-      if (leftMs <= 0) signalAll(living, "SIGKILL");
+      if (leftMs <= 0) {
+        looksAlone = others.length === 0 ? looksAlone + 1 : 0;
+        signalAll(looksAlone > MOST_LOOKS_ALONE ? living : others, "SIGKILL");
+      } else if (!told) {
+        told = this.#hasCommand(others);
+        signalAll(others, "SIGTERM");
+      }
       await sleep(leftMs > 0 ? Math.min(lookMs, leftMs) : lookMs, this.context.closing);
       if (this.context.closing.aborted) return;
       living = this.#living(false);
     }
+  }
+
+  /** Whether the command is among these, and not only the leader's child that will become it. */
+  #hasCommand(others: readonly number[]): boolean {
+    const leader = this.leader.pid;
+    if (leader === undefined || !HAS_PROC) return true;
+    return others.some((pid) => differsFrom(leader, pid));
   }
 
   #living(young: boolean): number[] {

@@ -1,6 +1,7 @@
 // Called by: test/runtime, once for each runtime. May touch: what it started. Never: knows which runtime it has.
 import { afterEach, beforeEach, describe, expect, setDefaultTimeout, test } from "bun:test";
 import { readFileSync } from "node:fs";
+import { constants } from "node:os";
 import { join } from "node:path";
 import { CloudError } from "../../src/model/error.ts";
 import { attemptKey } from "../../src/model/ids.ts";
@@ -144,6 +145,25 @@ function stopping(bench: GetBench): void {
     expect(readOutput(attempt)).toBe("ready\n");
   });
 
+  test("ends a plain command at a SIGTERM right after its start, and not after the grace", async () => {
+    const runtime = await bench().open();
+    const starts = Array.from({ length: 5 }, async () => {
+      const attempt = await runtime.start(bench().order("sleep 1000; echo not here"));
+      await attempt.stop("stopped", 50_000);
+      expect(await attempt.wait()).toMatchObject({ signal: "SIGTERM", exitCode: 143, stopped: true });
+      expect(readOutput(attempt)).toBe("");
+    });
+    await Promise.all(starts);
+  });
+
+  test("lets what a command does at SIGTERM have programs of its own", async () => {
+    const command = "trap 'sleep 0.3 && sleep 0.3 && exit 7' TERM; echo ready; while :; do sleep 0.05; done";
+    const attempt = await (await bench().open()).start(bench().order(command));
+    await untilPrinted(attempt, "ready");
+    await attempt.stop("stopped", 20_000);
+    expect(await attempt.wait()).toMatchObject({ exitCode: 7, stopped: true });
+  });
+
   test("kills what ignores SIGTERM, with all that it has started", async () => {
     const attempt = await (await bench().open()).start(bench().order(STUBBORN));
     await untilPrinted(attempt, "ready");
@@ -200,6 +220,37 @@ function recovering(bench: GetBench, subject: RuntimeUnderTest): void {
     expect(await attempt.wait()).toMatchObject({ exitCode: 6, reason: "exit code 6" });
     expect(readOutput(attempt)).toBe("done\n");
   });
+
+  test.each(["KILL", "TERM", "SEGV"] as const)(
+    "tells the true end of a command whose shell a SIG%s ended while nobody looked",
+    async (signal) => {
+      const order = bench().order(GO.replace("exit 4", () => `kill -${signal} $$; sleep 1000`));
+      const runtime = await bench().open();
+      await untilPrinted(await runtime.start(order), "before");
+      await runtime.close();
+      bench().go(order);
+      await waitFor(async () => !(await bench().isRunning()), "it to end meanwhile");
+      const attempt = await recoverOne(await bench().open());
+      const exitCode = 128 + constants.signals[`SIG${signal}`];
+      expect(await attempt.wait()).toMatchObject({ exitCode, signal: `SIG${signal}` });
+      expect(readOutput(attempt)).toBe("before\nafter\n");
+    },
+  );
+
+  test.each([
+    ["echo ready; sleep 1000", 20_000, 143],
+    [STUBBORN, 100, 137],
+  ])(
+    "knows the exit code of an attempt of the last life that it ends itself: %s",
+    async (command, graceMs, exitCode) => {
+      await untilPrinted(await (await bench().open()).start(bench().order(command)), "ready");
+      const attempt = await recoverOne(await bench().open());
+      await attempt.stop("stopped", graceMs);
+      expect(await attempt.wait()).toMatchObject({ exitCode, stopped: true });
+      await attempt.release();
+      expect(await bench().leftovers()).toEqual([]);
+    },
+  );
 
   test("gives the same answer in the next life, until it is released", async () => {
     const exit = await (await (await bench().open()).start(bench().order("echo done; exit 2"))).wait();

@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 import { attemptKey } from "../../src/model/ids.ts";
 import { livingOf } from "../../src/runtime/proc.ts";
 import { runtimeContract } from "../contract/runtime.ts";
@@ -68,6 +69,43 @@ test("works in a folder of its own, which goes with it", async () => {
 test("gives $$ the meaning it has in any shell", async () => {
   const attempt = await (await bench.open()).start(bench.order("trap 'exit 9' TERM; kill $$; sleep 1000"));
   expect(await attempt.wait()).toMatchObject({ exitCode: 9 });
+});
+
+test.each([
+  'echo "$0|$#|$-"; echo $$ | tr 0-9 0',
+  "trap",
+  "trap 'echo bye' EXIT; exit 3",
+  "trap 'echo one' USR1; kill -USR1 0; echo two; exit 5",
+  "kill -TERM 0; echo not here",
+  "kill -ALRM 0; echo not here",
+  "exec sh -c 'echo $0; exit 4'",
+  "exec >/dev/null; echo not here",
+  "echo here\nno-such-program",
+  "echo (",
+  "exit",
+  "sleep 1000 & kill -9 $!; wait $!; echo $?",
+  "yes | head -n 1",
+  "set -e; false; echo not here",
+  "for fd in /proc/self/fd/*; do basename $fd; done",
+  ": # a comment at the end",
+])("runs as /bin/sh -c does: %s", async (command) => {
+  const attempt = await (await bench.open()).start(bench.order(command));
+  const exit = await attempt.wait();
+  const path = join(bench.dataDir, "plain");
+  const output = openSync(path, "a");
+  const plain = { stdin: "ignore", stdout: output, stderr: output, detached: true } as const;
+  const exitCode = await Bun.spawn(["/bin/sh", "-c", command], plain).exited;
+  closeSync(output);
+  expect(readOutput(attempt)).toBe(readFileSync(path, "utf8"));
+  expect(exit.exitCode).toBe(exitCode);
+});
+
+test("ends an attempt whose outer shell the command has brought to a stop", async () => {
+  const attempt = await (await bench.open()).start(bench.order("kill -STOP $PPID; echo ready; sleep 1000"));
+  await waitFor(() => readOutput(attempt).includes("ready"), "it to be ready");
+  await attempt.stop("stopped", 50);
+  expect(await attempt.wait()).toMatchObject({ exitCode: 137, stopped: true });
+  expect(await bench.leftovers()).toEqual([]);
 });
 
 test("says so when everything was killed from outside while the worker was away", async () => {
