@@ -1,5 +1,7 @@
+import { statSync, truncateSync } from "node:fs";
 import type { Logger } from "../lib/log.ts";
 import { sleep } from "../lib/retry.ts";
+import { messageOf } from "../model/error.ts";
 import { attemptKey } from "../model/ids.ts";
 import type { AttemptExit } from "../model/task.ts";
 import { never, recordExit } from "./ended.ts";
@@ -22,6 +24,7 @@ export interface Leader {
 /** What an attempt shares with its runtime. */
 export interface ProcessContext {
   readonly table: ProcessTable;
+  readonly maxOutputBytes: number;
   readonly log: Logger;
   /** Aborts when the runtime is closed: from then on the attempt is left alone. */
   readonly closing: AbortSignal;
@@ -88,6 +91,20 @@ export class ProcessAttempt implements RuntimeAttempt {
     return { cpuSeconds: this.#cpuSeconds, memoryMib: usage.memoryMib };
   }
 
+  /**
+   * Gives back to the disk what the output has beyond its limit. Nothing before the limit changes, and that is all that
+   * is ever shipped. The command's file is open for appending: its next words come right after the cut.
+   */
+  cutOutput(): void {
+    const { maxOutputBytes, log } = this.context;
+    try {
+      const size = statSync(this.outputPath, { throwIfNoEntry: false })?.size ?? 0;
+      if (size > maxOutputBytes) truncateSync(this.outputPath, maxOutputBytes);
+    } catch (error) {
+      log.warn("an attempt's output cannot be cut to its limit", { error: messageOf(error) });
+    }
+  }
+
   sessionUsage(): SessionUsage | undefined {
     if (this.#leaderGone || this.leader.pid === undefined) return undefined;
     return this.context.table.usageOf(this.leader.pid);
@@ -114,6 +131,7 @@ export class ProcessAttempt implements RuntimeAttempt {
     }
     await this.#clearing;
     if (this.context.closing.aborted) return never();
+    this.cutOutput();
     const exit = await this.#exitAfter(exitCode, goneAtMs);
     this.#ended = true;
     this.context.onEnd();

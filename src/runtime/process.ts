@@ -16,13 +16,15 @@ import { shellFor } from "./shell.ts";
 export interface ProcessRuntimeOptions {
   /** Holds `attempts/`; made when missing. */
   readonly dataDir: string;
+  /** How much of an attempt's output is kept in its file; what is beyond is cut off about once a second, and at the end. */
+  readonly maxOutputBytes: number;
   readonly log: Logger;
 }
 
 /** How often a recovered process, which is not our child, is looked at. */
 const POLL_MS = 100;
-/** How often memory limits are enforced. A faster hog is over its limit for as long. */
-const MEMORY_CHECK_MS = 1000;
+/** How often limits of memory and output are enforced. A faster hog is over its limit for as long. */
+const LIMITS_CHECK_MS = 1000;
 
 /**
  * Runs attempts as plain processes of this host: each in its own session and folder, with its output going to a file
@@ -37,6 +39,7 @@ export function createProcessRuntime(options: ProcessRuntimeOptions): Runtime {
 class ProcessRuntime implements Runtime {
   readonly name = "process";
   readonly #attemptsPath: string;
+  readonly #maxOutputBytes: number;
   readonly #log: Logger;
   readonly #table = new ProcessTable();
   readonly #running = new Set<ProcessAttempt>();
@@ -44,10 +47,11 @@ class ProcessRuntime implements Runtime {
   readonly #sessions = new Set<number>();
   readonly #children = new Set<Bun.Subprocess>();
   readonly #closing = new AbortController();
-  #memoryTimer: ReturnType<typeof setInterval> | undefined;
+  #limitsTimer: ReturnType<typeof setInterval> | undefined;
 
-  constructor({ dataDir, log }: ProcessRuntimeOptions) {
+  constructor({ dataDir, maxOutputBytes, log }: ProcessRuntimeOptions) {
     this.#attemptsPath = openAttempts(dataDir);
+    this.#maxOutputBytes = maxOutputBytes;
     this.#log = log;
   }
 
@@ -91,7 +95,7 @@ class ProcessRuntime implements Runtime {
 
   async close(): Promise<void> {
     this.#closing.abort();
-    clearInterval(this.#memoryTimer);
+    clearInterval(this.#limitsTimer);
     for (const child of this.#children) child.unref();
   }
 
@@ -110,28 +114,30 @@ class ProcessRuntime implements Runtime {
   #watch(folder: AttemptFolder, order: AttemptOrder, startedAtMs: number, leader: Leader): ProcessAttempt {
     const attempt = new ProcessAttempt(order, folder, startedAtMs, leader, {
       table: this.#table,
+      maxOutputBytes: this.#maxOutputBytes,
       log: this.#log.with({ task: order.ref.taskId, attempt: order.ref.n }),
       closing: this.#closing.signal,
       isOthers: (session) => session !== leader.pid && this.#sessions.has(session),
       onEnd: () => {
         this.#running.delete(attempt);
         if (leader.pid !== undefined) this.#sessions.delete(leader.pid);
-        if (this.#running.size === 0) clearInterval(this.#memoryTimer);
-        if (this.#running.size === 0) this.#memoryTimer = undefined;
+        if (this.#running.size === 0) clearInterval(this.#limitsTimer);
+        if (this.#running.size === 0) this.#limitsTimer = undefined;
       },
     });
     this.#running.add(attempt);
     if (leader.pid !== undefined) this.#sessions.add(leader.pid);
-    if (HAS_PROC && this.#memoryTimer === undefined) {
-      this.#memoryTimer = setInterval(() => this.#enforceMemory(), MEMORY_CHECK_MS);
-      this.#memoryTimer.unref();
+    if (this.#limitsTimer === undefined) {
+      this.#limitsTimer = setInterval(() => this.#enforceLimits(), LIMITS_CHECK_MS);
+      this.#limitsTimer.unref();
     }
     return attempt;
   }
 
   /** Resident memory counts shared pages once per process, so whoever seems over its limit is measured exactly. */
-  #enforceMemory(): void {
+  #enforceLimits(): void {
     for (const attempt of this.#running) {
+      attempt.cutOutput();
       const limit = attempt.order.resources.memoryMib;
       const usage = attempt.sessionUsage();
       if (limit === 0 || usage === undefined || usage.memoryMib <= limit) continue;

@@ -125,16 +125,17 @@ async function openRuntimes(options: WorkerOptions, cleanup: Cleanup): Promise<R
 
 function openRuntime(name: RuntimeName, options: WorkerOptions): Runtime {
   const { id, dataDir, dockerHost, pull, log } = options;
+  // One byte more than is shipped: then what is cut off shows.
+  const maxOutputBytes = options.maxLogMib * MIB + 1;
   switch (name) {
     case "process":
-      return createProcessRuntime({ dataDir, log });
+      return createProcessRuntime({ dataDir, maxOutputBytes, log });
     case "docker":
       return createDockerRuntime({
         dataDir,
         pull,
         workerId: id,
-        // One byte more than is shipped: then what is cut off shows.
-        maxOutputBytes: options.maxLogMib * MIB + 1,
+        maxOutputBytes,
         log,
         ...(dockerHost === undefined ? {} : { dockerHost }),
       });

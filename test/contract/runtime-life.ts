@@ -25,7 +25,7 @@ export function openRuntime({
   maxOutputBytes = 32e6,
   ...place
 }: RuntimePlace): Runtime {
-  if (name === "process") return createProcessRuntime({ ...place, log: silentLogger });
+  if (name === "process") return createProcessRuntime({ ...place, maxOutputBytes, log: silentLogger });
   return createDockerRuntime({ ...place, pull, maxOutputBytes, workerId: LIFE_WORKER, log: silentLogger });
 }
 

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { closeSync, existsSync, openSync, readFileSync } from "node:fs";
+import { closeSync, existsSync, openSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { attemptKey } from "../../src/model/ids.ts";
 import { livingOf } from "../../src/runtime/proc.ts";
@@ -106,6 +106,20 @@ test("ends an attempt whose outer shell the command has brought to a stop", asyn
   await attempt.stop("stopped", 50);
   expect(await attempt.wait()).toMatchObject({ exitCode: 137, stopped: true });
   expect(await bench.leftovers()).toEqual([]);
+});
+
+test("takes no more of the disk than the output that is kept, while the command goes on", async () => {
+  const runtime = await bench.open({ maxOutputBytes: 1000 });
+  const order = bench.order(
+    'seq 1 100000; touch "$CLOUDAI_OUTPUT/done"; while [ ! -e "$CLOUDAI_OUTPUT/go" ]; do sleep 0.05; done; seq 1 1000; exit 3',
+  );
+  const attempt = await runtime.start(order);
+  await waitFor(() => existsSync(join(bench.outputFiles(order), "done")), "its output");
+  await waitFor(() => statSync(attempt.outputPath).size === 1000, "the cut");
+  bench.go(order);
+  expect(await attempt.wait()).toMatchObject({ exitCode: 3 });
+  const lines = Array.from({ length: 1000 }, (_, index) => `${index + 1}\n`).join("");
+  expect(readOutput(attempt)).toBe(lines.slice(0, 1000));
 });
 
 test("says so when everything was killed from outside while the worker was away", async () => {
