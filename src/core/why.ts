@@ -19,6 +19,8 @@ export interface Explanation {
   readonly message: string;
   readonly notBeforeMs?: number;
   readonly workers: readonly BlockedOn[];
+  /** No worker that is known could ever run it: it waits for one that can. */
+  readonly unsatisfiable?: true;
 }
 
 /** Why a task waits, worker by worker; undefined unless it is queued or on its way to a worker. */
@@ -41,7 +43,12 @@ export function explain(cluster: Cluster, id: TaskId, nowMs: number): Explanatio
     };
   }
   const workers = blockers(cluster, task);
-  return { message: summary(cluster, task, workers), workers };
+  const unsatisfiable = workers.length === cluster.workers.size && workers.every((one) => one.never);
+  return {
+    message: summary(cluster, task, workers),
+    workers,
+    ...(unsatisfiable ? { unsatisfiable } : {}),
+  };
 }
 
 function blockers(cluster: Cluster, task: Task): readonly BlockedOn[] {
@@ -62,14 +69,19 @@ function blockers(cluster: Cluster, task: Task): readonly BlockedOn[] {
 }
 
 function summary(cluster: Cluster, task: Task, blocked: readonly BlockedOn[]): string {
+  const only = task.spec.workerId;
+  if (only !== undefined && !cluster.workers.has(only)) return `Worker ${only} is not in the cluster.`;
   if (cluster.workers.size === 0) return "There is no worker in the cluster yet.";
+  if (only !== undefined) {
+    const blocker = blocked.find((one) => one.workerId === only);
+    if (blocker === undefined) return `Worker ${only} has room, but is kept for a task that comes first.`;
+    const verb = blocker.never ? "could never run it" : "cannot take it now";
+    return `Worker ${only} ${verb}: ${blocker.requirement}.`;
+  }
   if (blocked.length < cluster.workers.size) {
     return "A worker has room, but is kept for a task that has waited longer or comes first.";
   }
-  if (blocked.every((one) => one.never)) {
-    const what = task.spec.workerId === undefined ? "No worker" : `Worker ${task.spec.workerId}`;
-    return `${what} could ever run it: ${tally(countsOf(blocked))}.`;
-  }
+  if (blocked.every((one) => one.never)) return `No worker could ever run it: ${tally(countsOf(blocked))}.`;
   return `No worker can take it now: ${tally(countsOf(blocked))}.`;
 }
 

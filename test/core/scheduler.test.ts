@@ -162,8 +162,32 @@ describe("why", () => {
     });
     expect(messageOn(world, image, "busy")?.requirement).toBe("pinned");
     expect(messageOn(world, image, "small")?.message).toBe("needs the docker runtime, it offers process");
-    expect(explain(world.cluster, image, world.nowMs)?.message).toContain("could ever run it");
+    expect(explain(world.cluster, image, world.nowMs)).toMatchObject({
+      message: "Worker small could never run it: runtime.",
+      unsatisfiable: true,
+    });
+    expect(explain(world.cluster, id, world.nowMs)).not.toHaveProperty("unsatisfiable");
     expect(explain(world.cluster, filler, world.nowMs)?.message).toContain("on its way to worker busy");
+  });
+
+  test("of a task for one worker: what that one is to it, and nothing of the others", () => {
+    const world = new World();
+    const [absent] = world.submit(spec({ workerId: workerId("host-x") }));
+    world.join("w1");
+    world.join("w2");
+    const [, waits] = world.submit(
+      spec({ resources: cores(4), workerId: workerId("w1") }),
+      spec({ workerId: workerId("w1") }),
+    );
+    const [nowhere] = world.submit(spec({ resources: cores(5) }));
+    if (!absent || !waits || !nowhere) throw new Error("tasks");
+    const why = (id: TaskId) => explain(world.cluster, id, world.nowMs);
+    expect(why(absent)).toMatchObject({
+      message: "Worker host-x is not in the cluster.",
+      unsatisfiable: true,
+    });
+    expect(why(waits)?.message).toBe("Worker w1 cannot take it now: cpu.");
+    expect(why(nowhere)?.message).toBe("No worker could ever run it: cpu on 2.");
   });
 
   test("says so when there is no worker at all, and when it waits to be tried again", () => {
