@@ -13,7 +13,7 @@ import type {
   WorkerDetailJson,
   WorkersJson,
 } from "../wire/json.ts";
-import { InterruptedError, RefusedError, UnreachableError, UsageError } from "./errors.ts";
+import { InterruptedError, refusedError, UnreachableError, UsageError } from "./errors.ts";
 import { text, withDefault } from "./flags.ts";
 import { outputFlag } from "./output.ts";
 import type { Context } from "./spec.ts";
@@ -179,7 +179,7 @@ export class Client {
     const text = await this.#guard(() => response.text());
     try {
       const answer: ErrorJson = JSON.parse(text);
-      if (typeof answer.message === "string") return new RefusedError(answer.message, answer.hint);
+      if (typeof answer.message === "string") return refusedError(answer);
     } catch {
       // Not JSON: not a master's answer either.
     }

@@ -1,4 +1,5 @@
-import { CloudError, messageOf } from "../model/error.ts";
+import { CloudError, type ErrorCode, messageOf } from "../model/error.ts";
+import type { ErrorJson } from "../wire/json.ts";
 
 /** What `cloudai` exits with. `wait` and `logs -f` exit with the task's own code instead. */
 export const EXIT = { done: 0, failed: 1, usage: 2, unreachable: 3, interrupted: 130 } as const;
@@ -19,15 +20,34 @@ export class UnreachableError extends CloudError {
   }
 }
 
-/** The master answered that it will not; the message and the hint are its own. */
+/** The master answered that it will not, in its own words. */
 export class RefusedError extends Error {
   constructor(
     message: string,
     readonly hint?: string,
+    /** The master's word for it, when the refusal is the master's. */
+    readonly code?: string,
   ) {
     super(message);
     this.name = "RefusedError";
   }
+}
+
+/** The master's hints speak of HTTP; these say the same in commands and flags. */
+const HINTS: Partial<Record<ErrorCode, string>> = {
+  not_found: "Is the master of another version? cloudai status and cloudai version tell.",
+  task_not_found: "cloudai tasks lists them.",
+  worker_not_found: "cloudai workers lists them.",
+  worker_busy:
+    "Stop it first; what it still holds is given up once it has been silent for the worker timeout. Until then cloudai drain keeps new tasks off it.",
+  unsatisfiable:
+    "cloudai workers shows what there is; without --strict the task waits for a worker that can.",
+};
+
+/** A master's refusal for somebody at a command line. */
+export function refusedError({ code, message, hint }: ErrorJson): RefusedError {
+  const ours = Object.entries(HINTS).find(([known]) => known === code)?.[1];
+  return new RefusedError(message, ours ?? hint, code);
 }
 
 /** Whoever read stdout has gone (`| head`): there is nothing left to say, and nobody to say it to. */

@@ -1,7 +1,7 @@
 import type { WorkerJson } from "../wire/json.ts";
 import { type Client, clientFlags, clientOf } from "./client.ts";
 import { defineSubcommand } from "./command.ts";
-import { EXIT } from "./errors.ts";
+import { EXIT, RefusedError } from "./errors.ts";
 import { outlookFor } from "./outlook.ts";
 import { outputOf } from "./output.ts";
 import { findTaskId, taskWord } from "./task-ids.ts";
@@ -59,11 +59,19 @@ async function lastLines(
 ): Promise<ReadonlyMap<number, readonly string[]>> {
   const ended = task.attempts.filter(({ status }) => status === "failed" || status === "lost");
   const told = ended.slice(-MOST_OUTPUTS).map(async ({ attempt }) => {
-    const chunks: Uint8Array[] = [];
-    for await (const chunk of await client.logs(task.task_id, { attempt, tail: LAST_LINES }))
-      chunks.push(chunk);
-    const lines = Buffer.concat(chunks).toString("utf8").split("\n");
+    const lines = (await lastOutput(client, task.task_id, attempt)).split("\n");
     return [attempt, lines.filter((line) => line.trim() !== "")] as const;
   });
   return new Map(await Promise.all(told));
+}
+
+async function lastOutput(client: Client, taskId: string, attempt: number): Promise<string> {
+  try {
+    const chunks: Uint8Array[] = [];
+    for await (const chunk of await client.logs(taskId, { attempt, tail: LAST_LINES })) chunks.push(chunk);
+    return Buffer.concat(chunks).toString("utf8");
+  } catch (error) {
+    if (error instanceof RefusedError && error.code === "logs_removed") return `(${error.message})`;
+    throw error;
+  }
 }
