@@ -89,7 +89,10 @@ class Attachment {
           const message: Message = JSON.parse(frame);
           if (message.type === "complete") return message;
           if (message.type === "attempt") this.#begin(message);
+          if (message.type === "removed") this.#say(message.message);
         }
+        // A task that was removed meanwhile has no end to tell.
+        await this.client.task(this.taskId);
       } catch (error) {
         if (!(error instanceof UnreachableError)) throw error;
         problem = error;

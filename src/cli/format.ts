@@ -1,5 +1,5 @@
 import { formatDuration, formatMib } from "../lib/units.ts";
-import type { TaskJson } from "../wire/json.ts";
+import type { AttemptJson } from "../wire/json.ts";
 import type { Tint } from "./table.ts";
 
 /** `12:04:31` today, `2026-11-24 12:04` before; empty for null and 0. Local time. */
@@ -19,14 +19,20 @@ export function formatAgo(unixSeconds: number | null, nowMs = Date.now()): strin
   return `${formatDuration(Math.max(0, Math.round(nowMs / 1000) - unixSeconds) * 1000).replace(/^0 ms$/, "0 s")} ago`;
 }
 
-/** How long a task has run or ran, in whole seconds as the API knows them; empty before it started. */
+/** How long a task or an attempt has run or ran; empty before it started, and while a task waits for its next try. */
 export function formatRunTime(
-  task: Pick<TaskJson, "started_at" | "finished_at">,
+  {
+    status,
+    started_at_ms,
+    finished_at_ms,
+  }: Pick<AttemptJson, "started_at_ms" | "finished_at_ms"> & {
+    readonly status: string;
+  },
   nowMs = Date.now(),
 ): string {
-  if (!task.started_at) return "";
-  const seconds = (task.finished_at ?? Math.floor(nowMs / 1000)) - task.started_at;
-  return seconds < 1 ? "<1 s" : formatDuration(seconds * 1000);
+  if (started_at_ms === null || status === "queued") return "";
+  // The clocks of two hosts may differ.
+  return formatDuration(Math.max(0, (finished_at_ms ?? nowMs) - started_at_ms));
 }
 
 export function formatPercent(percent: number): string {

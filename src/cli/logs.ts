@@ -46,7 +46,10 @@ async function follow(client: Client, id: string, context: Context): Promise<num
   const path = `/ws/tasks/${encodeURIComponent(id)}/logs`;
   for await (const message of messages<LogMessageJson>(client, path, context.signal)) {
     if (message.type === "log") await context.out(message.partial ? message.line : `${message.line}\n`);
+    if (message.type === "removed") context.err(`${message.message}\n`);
     if (message.type === "complete") return exitCodeOf(message);
   }
+  // A task that was removed meanwhile has no end to tell.
+  await client.task(id);
   throw unreachableError(client.url, new Error("it closed the stream before the task had ended"));
 }

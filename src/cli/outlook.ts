@@ -82,8 +82,8 @@ async function completedNamed(client: Client, name: string): Promise<TaskJson[]>
 function pastOf(task: TaskJson, runs: readonly TaskJson[]): Past {
   const same = runs.filter((run) => run.command === task.command && run.docker_image === task.docker_image);
   const alike = same.length > 0 ? same : runs;
-  const tookSeconds = alike.flatMap(({ started_at, finished_at }) =>
-    started_at === null || finished_at === null ? [] : [finished_at - started_at],
+  const tookSeconds = alike.flatMap(({ started_at_ms, finished_at_ms }) =>
+    started_at_ms === null || finished_at_ms === null ? [] : [(finished_at_ms - started_at_ms) / 1000],
   );
   return { tookSeconds, likeness: same.length > 0 ? "of the same command" : "of the same name" };
 }

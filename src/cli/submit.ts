@@ -3,13 +3,11 @@ import { type Client, clientFlags, clientOf } from "./client.ts";
 import { defineSubcommand } from "./command.ts";
 import { EXIT, UsageError } from "./errors.ts";
 import { text, toggle } from "./flags.ts";
-import { outputOf } from "./output.ts";
+import { type OutputName, outputOf } from "./output.ts";
 import { commandFrom } from "./shell.ts";
 import type { Context, Input } from "./spec.ts";
 import { submitAll } from "./submit-many.ts";
-import { waitForTask } from "./task-end.ts";
 import { commandWords, requestOf, type TaskRequest, taskFlags } from "./task-request.ts";
-import { exitCodeOf } from "./task-view.ts";
 import { waitForTasks } from "./task-wait.ts";
 
 const flags = {
@@ -95,8 +93,10 @@ async function submitOne(client: Client, task: TaskRequest, { flags: given }: Su
     ids: [result.task_id],
     text: () => `${result.task_id}\n`,
   });
-  if (!given.wait) return EXIT.done;
-  return exitCodeOf(await waitForTask(client, result.task_id, context.signal));
+  if (result.unsatisfiable && given.output === "table") {
+    context.err(`It waits: ${result.message.replace(/^Accepted\. /, "")}\n`);
+  }
+  return given.wait ? waitForThem(client, [result.task_id], given.output, context) : EXIT.done;
 }
 
 async function submitMany(
@@ -116,5 +116,10 @@ async function submitMany(
         ? ids.map((id) => `${id}\n`).join("")
         : `${ids.length} tasks submitted, from\n${ids[0]} to\n${ids.at(-1)}\n`,
   });
-  return given.wait ? waitForTasks(client, ids, given.output, context) : EXIT.done;
+  return given.wait ? waitForThem(client, ids, given.output, context) : EXIT.done;
+}
+
+/** As `cloudai wait` does; but ids alone, which `quiet` prints, are there already. */
+function waitForThem(client: Client, ids: readonly string[], output: OutputName, context: Context) {
+  return waitForTasks(client, ids, output === "quiet" ? undefined : output, context);
 }

@@ -97,17 +97,3 @@ export class TaskWatch {
     for (const look of this.#look.values()) look();
   }
 }
-
-/** Waits for the end of one task; see `TaskWatch`. */
-export async function waitForTask(
-  client: Client,
-  taskId: string,
-  signal: AbortSignal,
-): Promise<TaskDetailJson> {
-  const watch = new TaskWatch(client, signal);
-  try {
-    return await watch.end(taskId);
-  } finally {
-    await watch.close();
-  }
-}

@@ -10,17 +10,20 @@ import { exitCodeOf, outcomeOf, reasonBeside } from "./task-view.ts";
 /** On a terminal a line for each of more than these is more than anybody reads: there only the unlucky ones get one. */
 const MANY = 20;
 
+const SILENT: Output = { show: async () => {}, showNext: async () => {} };
+
 /**
  * Waits for the ends of tasks, says how each ended and shows on a terminal how far it is.
+ * @param outputName undefined: only waits.
  * @returns the first exit code, in the order of `ids`, that is not 0.
  */
 export async function waitForTasks(
   client: Client,
   ids: readonly string[],
-  outputName: OutputName,
+  outputName: OutputName | undefined,
   context: Context,
 ): Promise<number> {
-  const output = outputOf(outputName, context);
+  const output = outputName === undefined ? SILENT : outputOf(outputName, context);
   const watch = new TaskWatch(client, context.signal);
   const progress = ids.length > 1 ? new Progress(ids.length, context) : undefined;
   const brief = ids.length > MANY && outputName === "table" && context.columns !== undefined;

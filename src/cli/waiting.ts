@@ -39,7 +39,7 @@ export async function showWaiting(
 
 /** `queued 12 s: No worker can take it now: cpu on 2. (task-…)`. */
 function waitingText(task: TaskDetailJson, nowMs: number): string {
-  const sinceMs = Math.max(0, nowMs - (task.attempts.at(-1)?.finished_at ?? task.created_at) * 1000);
+  const sinceMs = Math.max(0, nowMs - (task.attempts.at(-1)?.finished_at_ms ?? task.created_at_ms));
   const since = formatDuration(Math.floor(sinceMs / 1000) * 1000).replace(/^0 ms$/, "0 s");
   const why = task.why?.message ?? "";
   return `queued ${since}${why && `: ${why}`} (${task.task_id})`;

@@ -27,19 +27,16 @@ export function renderStory(story: Story, page: Page): string {
   return `${prose([...paragraphs, ...none], page).join("\n")}\n${attempts.join("")}`;
 }
 
-/** `Submitted 12:00:01, started after 3 s, ran 4 s.` */
+/** `Submitted 12:00:01, first started 35 ms later, ended 4.2 s after the submit.` */
 function timesOf(task: TaskDetailJson): string {
+  // Starts and ends are told by the clocks of workers.
+  const after = (timeMs: number) => formatDuration(Math.max(0, timeMs - task.created_at_ms));
   const parts = [`Submitted ${formatTime(task.created_at)}`];
-  const first = task.attempts.find(({ started_at }) => started_at !== null)?.started_at ?? null;
-  if (first !== null) parts.push(`first started ${secondsText(first - task.created_at)} later`);
+  const first = task.attempts.find(({ started_at_ms }) => started_at_ms !== null)?.started_at_ms ?? null;
+  if (first !== null) parts.push(`first started ${after(first)} later`);
   if (task.attempts.length > 1) parts.push(`${task.attempts.length} attempts`);
-  if (task.finished_at !== null)
-    parts.push(`ended ${secondsText(task.finished_at - task.created_at)} after the submit`);
+  if (task.finished_at_ms !== null) parts.push(`ended ${after(task.finished_at_ms)} after the submit`);
   return `${parts.join(", ")}.`;
-}
-
-function secondsText(seconds: number): string {
-  return seconds < 1 ? "less than 1 s" : formatDuration(seconds * 1000);
 }
 
 /** What to change for the next time. */

@@ -1,9 +1,10 @@
 import type { ClusterEvent } from "../model/event.ts";
 import type { TaskId } from "../model/ids.ts";
 import { type Attempt, isEnded, statusOf, type Task } from "../model/task.ts";
-import type { LogStore, Store } from "../store/store.ts";
+import type { LogStore, PrunableStore } from "../store/store.ts";
 import type { LogAttemptJson, LogMessageJson } from "../wire/json.ts";
 import { type Line, LineSplitter } from "./line-splitter.ts";
+import { isLogRemoved } from "./log-text.ts";
 import { CAUGHT_UP_BYTES, type Outlet, type Viewer, type ViewerSocket } from "./viewer.ts";
 
 const READ_BYTES = 64 * 1024;
@@ -26,7 +27,7 @@ export class LogStream {
   readonly #followers = new Map<TaskId, Set<LogFollower>>();
 
   constructor(
-    readonly store: Store,
+    readonly store: PrunableStore,
     readonly logs: LogStore,
     private readonly outlet: Outlet,
   ) {}
@@ -155,7 +156,11 @@ class LogFollower implements Viewer {
   #proceed(socket: ViewerSocket): boolean {
     const task = this.#stream.store.task(this.#taskId);
     const attempts = this.#stream.store.attempts(this.#taskId);
-    if (task === undefined) return false;
+    if (task === undefined) {
+      // Retention was quicker than the viewer: there is no end to tell any more.
+      this.#close(socket, "the task was removed");
+      return false;
+    }
     // All output is stored before the attempt's end is, so there is nothing after this.
     const over = this.#attempt === 0 || attempts[this.#attempt - 1]?.end !== undefined;
     if (!over) return false;
@@ -177,14 +182,13 @@ class LogFollower implements Viewer {
     this.#offset = this.raw?.attempt === ref.n ? this.raw.offset : 0;
     this.#lines = new LineSplitter();
     this.#unwatch = this.#stream.logs.watch(ref, () => this.go());
-    if (this.raw === undefined) return;
-    this.#stream.send(socket, {
-      type: "attempt",
-      task_id: this.#taskId,
-      attempt: ref.n,
-      worker_id: workerId,
-      offset: this.#offset,
-    });
+    const facts = { task_id: this.#taskId, attempt: ref.n };
+    if (this.raw !== undefined) {
+      this.#stream.send(socket, { type: "attempt", ...facts, worker_id: workerId, offset: this.#offset });
+    }
+    if (!isLogRemoved(this.#stream.store, ref)) return;
+    const message = `The output of attempt ${ref.n} was too old to be kept.`;
+    this.#stream.send(socket, { type: "removed", ...facts, message });
   }
 
   #sendLine(socket: ViewerSocket, { text, partial }: Line): void {
@@ -207,7 +211,11 @@ class LogFollower implements Viewer {
         state.reason === "" ? `The task is ${state.kind}.` : `The task is ${state.kind}: ${state.reason}`,
       exit_code: state.exitCode ?? null,
     });
+    this.#close(socket, "complete");
+  }
+
+  #close(socket: ViewerSocket, reason: string): void {
     this.closed();
-    socket.close(1000, "complete");
+    socket.close(1000, reason);
   }
 }

@@ -1,12 +1,15 @@
 // Pieces of a log as text that begins and ends between characters.
 import type { AttemptRef } from "../model/ids.ts";
 import type { LogStore, PrunableStore } from "../store/store.ts";
+import { endsWithMark, MOST_MARK_BYTES } from "../wire/output-mark.ts";
 
 const PIECE_BYTES = 64 * 1024;
 
 export interface LogText {
   readonly text: string;
-  /** There is older output that `most` left out. */
+  /** Of its first byte in the whole log. */
+  readonly offset: number;
+  /** There is older output that `most` left out, or the attempt printed more than its worker keeps. */
   readonly truncated: boolean;
 }
 
@@ -30,9 +33,17 @@ export function newestText(
   const end = logs.length(ref);
   const start = Math.max(from, end - most);
   const bytes = readAll(logs, ref, start, end);
-  const whole = start > from ? bytes.subarray(nextCharacter(bytes)) : bytes;
+  const skipped = start > from ? nextCharacter(bytes) : 0;
   const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-  return { text: decoder.decode(whole, { stream: growing }), truncated: start > from };
+  return {
+    text: decoder.decode(bytes.subarray(skipped), { stream: growing }),
+    offset: start + skipped,
+    truncated: start > from || isCut(logs, ref, end),
+  };
+}
+
+function isCut(logs: LogStore, ref: AttemptRef, end: number): boolean {
+  return endsWithMark(readAll(logs, ref, Math.max(0, end - MOST_MARK_BYTES), end));
 }
 
 /** Everything from `from` on that is there now, read only as fast as the reader takes it. */

@@ -31,6 +31,8 @@ export interface Why {
   /** Set while it waits to be tried again. */
   readonly notBeforeMs?: number;
   readonly workers: readonly WorkerBlocker[];
+  /** No worker that is known could ever run it. */
+  readonly unsatisfiable?: true;
 }
 
 export interface SubmitOptions {

@@ -9,6 +9,7 @@ const words = <const T extends readonly string[]>(values: T) =>
   Type.Unsafe<T[number]>({ type: "string", enum: [...values] });
 const orNull = <T extends TSchema>(schema: T) => Type.Union([schema, Type.Null()]);
 const seconds = (description: string) => Type.Integer({ description: `${description}, Unix seconds` });
+const millis = (description: string) => Type.Integer({ description: `${description}, Unix milliseconds` });
 const percent = (description: string) => Type.Number({ description: `${description}, percent 0-100` });
 
 export const ErrorJson = Type.Object({
@@ -100,6 +101,11 @@ export const SubmitResultJson = Type.Object({
   task_id: Type.String(),
   status: words(STATUSES),
   message: Type.String(),
+  unsatisfiable: Type.Optional(
+    Type.Literal(true, {
+      description: "No worker that is known could ever run it: it waits for one that can; `message` says why",
+    }),
+  ),
   warnings,
 });
 export type SubmitResultJson = Static<typeof SubmitResultJson>;
@@ -123,11 +129,14 @@ export const TaskJson = Type.Object({
   tag: Type.String(),
   k_value: Type.Number(),
   created_at: seconds("When it was submitted"),
+  created_at_ms: millis("When it was submitted"),
   name: Type.String(),
   priority: Type.Integer(),
   worker_id: orNull(Type.String({ description: "Where its last attempt runs or ran" })),
   started_at: orNull(seconds("When its last attempt started")),
+  started_at_ms: orNull(millis("When its last attempt started")),
   finished_at: orNull(seconds("When it ended")),
+  finished_at_ms: orNull(millis("When it ended")),
   exit_code: orNull(Type.Integer()),
   reason: Type.String({ description: "Why it failed, was cancelled or waits again; else empty" }),
   attempts: Type.Integer({ description: "How many attempts there have been" }),
@@ -146,8 +155,11 @@ export const AttemptJson = Type.Object({
   worker_id: Type.String(),
   status: words(["assigned", "running", ...TASK_ENDS, "lost"]),
   assigned_at: seconds("When it was given to its worker"),
+  assigned_at_ms: millis("When it was given to its worker"),
   started_at: orNull(seconds("When it started")),
+  started_at_ms: orNull(millis("When it started")),
   finished_at: orNull(seconds("When it ended")),
+  finished_at_ms: orNull(millis("When it ended")),
   exit_code: orNull(Type.Integer()),
   signal: orNull(Type.String()),
   out_of_memory: Type.Boolean(),
@@ -180,7 +192,10 @@ export const TaskDetailJson = Type.Object({
       status: words(TASK_ENDS),
       completed_at: seconds("When it ended"),
       logs: Type.String({ description: "The last 1 MiB that its last attempt printed" }),
-      logs_truncated: Type.Boolean({ description: "There is more; GET /api/tasks/{id}/logs has it" }),
+      logs_truncated: Type.Boolean({
+        description:
+          "There is more, which GET /api/tasks/{id}/logs has, or its worker kept no more (--max-log-mib)",
+      }),
       logs_removed: Type.Boolean({ description: "It was too old to be kept (--keep-logs)" }),
       exit_code: orNull(Type.Integer()),
       reason: Type.String(),
@@ -209,7 +224,11 @@ export const TaskLogsJson = Type.Object({
   logs: Type.String(),
   status: words(STATUSES),
   completed_at: orNull(seconds("When the task ended")),
-  truncated: Type.Boolean({ description: "Only the newest 8 MiB are here; Accept: text/plain gets all" }),
+  offset: Type.Integer({ description: "Of the first byte of `logs` in all that the attempt printed" }),
+  truncated: Type.Boolean({
+    description:
+      "Only the newest 8 MiB are here (Accept: text/plain gets all), or its worker kept no more (--max-log-mib)",
+  }),
   logs_removed: Type.Boolean({
     description: "There may have been output; it was too old to be kept (--keep-logs)",
   }),
@@ -360,6 +379,12 @@ export const LogMessageJson = Type.Union([
     partial: Type.Optional(
       Type.Literal(true, { description: "A piece of a very long line; the next message goes on with it" }),
     ),
+  }),
+  Type.Object({
+    type: Type.Literal("removed"),
+    task_id: Type.String(),
+    attempt: Type.Integer({ description: "What it printed was too old to be kept (--keep-logs)" }),
+    message: Type.String(),
   }),
   Type.Object({
     type: Type.Literal("complete"),

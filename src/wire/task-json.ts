@@ -23,11 +23,14 @@ function taskFactsTo({ id, spec, state, createdAtMs, startedAtMs, lastWorkerId }
     tag: spec.tag,
     k_value: spec.kValue,
     created_at: seconds(createdAtMs),
+    created_at_ms: createdAtMs,
     name: spec.name,
     priority: spec.priority,
     worker_id: lastWorkerId ?? null,
     started_at: secondsOrNull(startedAtMs),
+    started_at_ms: startedAtMs ?? null,
     finished_at: secondsOrNull(ended?.finishedAtMs),
+    finished_at_ms: ended?.finishedAtMs ?? null,
     exit_code: ended?.exitCode ?? null,
     reason: ended?.reason ?? (state.kind === "queued" ? (state.reason ?? "") : ""),
   };
@@ -70,14 +73,18 @@ export function taskDetailTo(task: Task, { attempts, logs, why }: TaskDetailPart
   };
 }
 
-function attemptTo({ ref, workerId, assignedAtMs, startedAtMs, end }: Attempt): AttemptJson {
+function attemptTo({ ref, workerId, assignedAtMs, startedAtMs: started, end }: Attempt): AttemptJson {
+  const startedAtMs = end?.startedAtMs ?? started;
   return {
     attempt: ref.n,
     worker_id: workerId,
     status: end?.kind ?? (startedAtMs === undefined ? "assigned" : "running"),
     assigned_at: seconds(assignedAtMs),
-    started_at: secondsOrNull(end?.startedAtMs ?? startedAtMs),
+    assigned_at_ms: assignedAtMs,
+    started_at: secondsOrNull(startedAtMs),
+    started_at_ms: startedAtMs ?? null,
     finished_at: secondsOrNull(end?.finishedAtMs),
+    finished_at_ms: end?.finishedAtMs ?? null,
     exit_code: end?.exitCode ?? null,
     signal: end?.signal ?? null,
     out_of_memory: end?.outOfMemory ?? false,

@@ -6,6 +6,7 @@ import type { Logger } from "../lib/log.ts";
 import { backoffMs, sleep } from "../lib/retry.ts";
 import { messageOf } from "../model/error.ts";
 import { type AttemptRef, attemptKey } from "../model/ids.ts";
+import { outputMark } from "../wire/output-mark.ts";
 import type { LogAnswer } from "./connection.ts";
 
 const MIB = 1024 * 1024;
@@ -218,7 +219,7 @@ export class CappedOutput {
     private readonly source: OutputSource,
     private readonly maxBytes: number,
   ) {
-    this.#mark = Buffer.from(`\n[output truncated at ${maxBytes / MIB} MiB]\n`);
+    this.#mark = Buffer.from(outputMark(maxBytes / MIB));
   }
 
   /** Bytes so far; `final` when there can never be more. */

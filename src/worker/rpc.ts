@@ -182,7 +182,8 @@ function refusalOf(error: unknown): CloudError {
   if (!(error instanceof ConnectError)) return new CloudError("unavailable", messageOf(error));
   switch (error.code) {
     case Code.AlreadyExists:
-      return new CloudError("worker_id_taken", error.rawMessage, "Give this worker another id with --id.");
+      // The master's words end with what to do.
+      return new CloudError("worker_id_taken", error.rawMessage);
     case Code.InvalidArgument:
       return new CloudError("invalid_argument", error.rawMessage, "Start the worker with other options.");
     case Code.FailedPrecondition:

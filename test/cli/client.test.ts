@@ -75,6 +75,49 @@ describe("tasks", () => {
     });
   });
 
+  test("submit of what no worker could run says so beside the id, to people only", async () => {
+    const message = "Accepted. Worker host-x is not in the cluster.";
+    peer.answers.set("POST /api/tasks", () =>
+      Response.json({ task_id: "task-1", status: "queued", message, unsatisfiable: true }, { status: 201 }),
+    );
+    expect(await run("submit", "--on", "host-x", "true")).toEqual({
+      exitCode: 0,
+      stdout: "task-1\n",
+      stderr: "It waits: Worker host-x is not in the cluster.\n",
+    });
+    expect((await run("submit", "--on", "host-x", "-o", "quiet", "true")).stderr).toBe("");
+  });
+
+  test("submit --wait ends with the line that wait would print; quiet stays with the id", async () => {
+    const { task_id } = taskJson(1);
+    const ended = detailJson(1, { status: "failed", exit_code: 143, reason: "timed out after 1 s" });
+    peer.answers.set("POST /api/tasks", () =>
+      Response.json({ task_id, status: "queued", message: "" }, { status: 201 }),
+    );
+    peer.answers.set(`GET /api/tasks/${task_id}`, () => Response.json(ended));
+    const line = `${task_id} failed with exit code 143: timed out after 1 s\n`;
+    const waited = { exitCode: 143, stderr: "" };
+    expect(await run("submit", "--wait", "x")).toEqual({ ...waited, stdout: `${task_id}\n${line}` });
+    expect(await run("wait", task_id)).toEqual({ ...waited, stdout: line });
+    expect(await run("submit", "--wait", "-o", "quiet", "x")).toEqual({ ...waited, stdout: `${task_id}\n` });
+  });
+
+  test("what the master advises in REST is said in commands and flags", async () => {
+    const id = taskJson(1).task_id;
+    peer.answers.set(`GET /api/tasks/${id}`, () =>
+      refusal(404, "task_not_found", "No task.", "GET /api/tasks lists them."),
+    );
+    expect((await run("task", id)).stderr).toBe("error: No task.\nhint: cloudai tasks lists them.\n");
+    peer.answers.set("POST /api/tasks", () =>
+      refusal(422, "unsatisfiable", "No worker.", "GET /api/workers shows; without strict=true it waits."),
+    );
+    expect((await run("submit", "--strict", "x")).stderr).toContain("without --strict");
+    peer.answers.set("DELETE /api/workers/w1", () =>
+      refusal(409, "worker_busy", "It is connected.", "POST /api/workers/w1/drain"),
+    );
+    expect((await run("remove", "w1")).stderr).toContain("cloudai drain");
+  });
+
   test("cancel goes on after a refusal, and ends with 1", async () => {
     const [first, second] = [taskJson(1).task_id, taskJson(2).task_id];
     peer.answers.set(`DELETE /api/tasks/${first}`, () =>
@@ -138,6 +181,12 @@ describe("logs", () => {
       { type: "complete", task_id: id, status: "failed", message: "", exit_code: 42 },
     ]);
     expect(await run("logs", "-f", id)).toEqual({ exitCode: 42, stdout: "one\ntwo\n", stderr: "" });
+    const removed = "The output of attempt 1 was too old to be kept.";
+    peer.streams.set(path, [
+      { type: "removed", task_id: id, attempt: 1, message: removed },
+      { type: "complete", task_id: id, status: "completed", message: "", exit_code: 0 },
+    ]);
+    expect(await run("logs", "-f", id)).toEqual({ exitCode: 0, stdout: "", stderr: `${removed}\n` });
     peer.streams.set(path, [log("one")]);
     expect(await run("logs", "-f", id)).toMatchObject({ exitCode: 3, stdout: "one\n" });
     expect(await run("logs", "-f", "--tail", "1", id)).toMatchObject({ exitCode: 2 });

@@ -52,11 +52,11 @@ export function refusal(status: number, code: string, message: string, hint: str
 }
 
 export function taskJson(n: number, overrides: Partial<TaskJson> = {}): TaskJson {
-  return {
+  const task = {
     task_id: `task-0193618c-1f2e-7abc-8def-${String(n).padStart(12, "0")}`,
     docker_image: "",
     command: "true",
-    status: "completed",
+    status: "completed" as const,
     user_id: "",
     cpu_required: 1,
     memory_required: 512,
@@ -75,11 +75,27 @@ export function taskJson(n: number, overrides: Partial<TaskJson> = {}): TaskJson
     attempts: 1,
     ...overrides,
   };
+  return { ...task, ...millisOf(task), ...overrides };
+}
+
+/** The times of a task or an attempt once more, as milliseconds. */
+export function millisOf(times: {
+  created_at: number;
+  started_at: number | null;
+  finished_at: number | null;
+}) {
+  const ms = (seconds: number | null) => (seconds === null ? null : seconds * 1000);
+  return {
+    created_at_ms: times.created_at * 1000,
+    started_at_ms: ms(times.started_at),
+    finished_at_ms: ms(times.finished_at),
+  };
 }
 
 export function detailJson(n: number, overrides: Partial<TaskDetailJson> = {}): TaskDetailJson {
+  const { attempts: _, ...shared } = overrides;
   return {
-    ...taskJson(n),
+    ...taskJson(n, shared),
     assignment: null,
     result: null,
     attempts: [],

@@ -91,11 +91,14 @@ describe("a list of tasks", () => {
     tag: "",
     k_value: 2,
     created_at: 1_731_677_400,
+    created_at_ms: 1_731_677_400_000,
     name: "a-name-that-somebody-took-time-for",
     priority: 0,
     worker_id: "worker-with-a-long-host-name.example.org",
     started_at: 1_731_677_400,
+    started_at_ms: 1_731_677_400_000,
     finished_at: 1_731_677_465,
+    finished_at_ms: 1_731_677_465_000,
     exit_code: 0,
     reason: "",
     attempts: 1,
@@ -165,8 +168,13 @@ test("times", () => {
   expect(formatAgo(seconds - 75, now)).toBe("1m15s ago");
   expect(formatAgo(seconds, now)).toBe("0 s ago");
   expect(formatAgo(0, now)).toBe("never");
-  expect(formatRunTime({ started_at: seconds, finished_at: seconds })).toBe("<1 s");
-  expect(formatRunTime({ started_at: null, finished_at: null })).toBe("");
+  const ran = { status: "failed", started_at_ms: now, finished_at_ms: now + 35 };
+  expect(formatRunTime(ran)).toBe("35 ms");
+  expect(formatRunTime({ ...ran, finished_at_ms: now - 5 })).toBe("0 ms");
+  expect(formatRunTime({ ...ran, status: "running", finished_at_ms: null }, now + 1500)).toBe("1.5 s");
+  expect(formatRunTime({ ...ran, status: "running", started_at_ms: null, finished_at_ms: null })).toBe("");
+  // Its last attempt was lost; the next one has not begun.
+  expect(formatRunTime({ ...ran, status: "queued", finished_at_ms: null })).toBe("");
   expect(formatRate(512)).toBe("512 B/s");
   expect(formatRate(3 * 1024 * 1024)).toBe("3 MiB/s");
 });

@@ -206,7 +206,9 @@ describe("why", () => {
   test("of one that has ended: attempt by attempt, workers that are gone included, with what it printed last", async () => {
     const attempt = {
       assigned_at: 100,
+      assigned_at_ms: 100_000,
       started_at: 100,
+      started_at_ms: 100_000,
       exit_code: null,
       signal: null,
       out_of_memory: false,
@@ -225,6 +227,7 @@ describe("why", () => {
           worker_id: "gone-1",
           status: "lost",
           finished_at: 112,
+          finished_at_ms: 112_000,
           reason: "its worker was silent for 30 s",
         },
         {
@@ -233,7 +236,9 @@ describe("why", () => {
           worker_id: "w1",
           status: "failed",
           started_at: 120,
+          started_at_ms: 120_000,
           finished_at: 130,
+          finished_at_ms: 130_035,
           exit_code: 7,
           reason: "exit code 7",
         },

@@ -66,3 +66,18 @@ test("a wrong place is refused", async () => {
   expect(status).toBe(400);
   expect(json.message).toContain("offset");
 });
+
+test("what retention has removed is told of", async () => {
+  const old = await submit(open);
+  open.master.start(old, A);
+  print(open, old, 1, "long ago");
+  open.master.end(old, "completed", { exitCode: 0 });
+  open.store.keepLogsSince(Date.now() + 60_000);
+  const viewer = await follow(old, "raw=true");
+  await waitFor(() => viewer.closed, "its end");
+  expect(viewer.texts.slice(1)).toEqual([
+    expect.objectContaining({ type: "attempt", attempt: 1 }),
+    { type: "removed", task_id: old, attempt: 1, message: "The output of attempt 1 was too old to be kept." },
+    expect.objectContaining({ type: "complete", status: "completed" }),
+  ]);
+});

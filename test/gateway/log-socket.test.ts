@@ -153,3 +153,18 @@ test("a big log goes out only as fast as the viewer takes it", async () => {
   expect(slow.messages).toHaveLength(40_002);
   expect(slow.messages.at(-1)).toMatchObject({ type: "complete" });
 }, 60_000);
+
+test("a task that is removed while a slow viewer reads ends the stream, without an end to tell", async () => {
+  const id = await submit(open);
+  open.master.start(id, A);
+  print(open, id, 1, `${"x".repeat(999)}\n`.repeat(20_000));
+  open.master.end(id, "completed", { exitCode: 0 });
+  const slow = await SlowViewer.connect(open.port, `/ws/tasks/${id}/logs`);
+  slow.pause();
+  const { tasks } = open.store.pruneTasks({ endedBeforeMs: Date.now() + 60_000, afterOrder: 0, most: 10 });
+  expect(tasks).toBe(1);
+  slow.resume();
+  await waitFor(() => slow.closeCode, "its end", { timeoutMs: 30_000 });
+  expect(slow.closeCode).toBe(1000);
+  expect(slow.messages.filter(({ type }) => type === "complete")).toEqual([]);
+}, 60_000);

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { type TaskId, workerId } from "../../src/model/ids.ts";
+import { outputMark } from "../../src/wire/output-mark.ts";
 import { sample } from "../telemetry/sample.ts";
 import { call, print, submit } from "./client.ts";
 import { type OpenGateway, openGateway } from "./open.ts";
@@ -30,6 +31,7 @@ describe("logs", () => {
       logs: "",
       status: "queued",
       completed_at: null,
+      offset: 0,
       truncated: false,
       logs_removed: false,
     });
@@ -67,6 +69,19 @@ describe("logs", () => {
     expect(new Uint8Array(await response.arrayBuffer())).toEqual(bytes);
   });
 
+  test("output that its worker has cut is truncated too", async () => {
+    const id = await submit(open);
+    open.master.start(id, A);
+    print(open, id, 1, "y\ny\n");
+    expect((await logs(id)).json).toMatchObject({ truncated: false, offset: 0 });
+    print(open, id, 1, outputMark(64));
+    open.master.end(id, "completed", { exitCode: 0 });
+    expect((await logs(id)).json).toMatchObject({ truncated: true, offset: 0 });
+    expect((await logs(id, "?tail=2")).json).toMatchObject({ truncated: true, offset: 4 });
+    const { json } = await call(open, "GET", `/api/tasks/${id}`);
+    expect(json.result).toMatchObject({ logs_truncated: true });
+  });
+
   test("as JSON the newest 8 MiB, as plain text everything", async () => {
     const id = await submit(open);
     open.master.start(id, A);
@@ -74,7 +89,7 @@ describe("logs", () => {
     for (let count = 0; count < 9; count += 1) print(open, id, 1, block);
     print(open, id, 1, "end");
     const { json } = await logs(id);
-    expect(json.truncated).toBe(true);
+    expect(json).toMatchObject({ truncated: true, offset: 1024 * 1024 + 3 });
     expect(String(json.logs)).toHaveLength(8 * 1024 * 1024);
     expect(String(json.logs)).toEndWith("end");
     const plain = await call(open, "GET", `/api/tasks/${id}/logs`, undefined, { accept: "text/plain" });

@@ -147,6 +147,7 @@ describe("a task", () => {
           assigned_at: 7,
           started_at: 8,
           finished_at: 9,
+          finished_at_ms: 9000,
           exit_code: 137,
           signal: "SIGKILL",
           out_of_memory: true,

@@ -22,7 +22,12 @@ export function rate(bytes: number): string {
   return `${(bytes / 1024 / 1024).toFixed(1)} MiB/s`;
 }
 
-/** Seconds as `4 s`, `3m12s`, `2h05m`; the master tells times in whole seconds. */
+/** Between two Unix times in milliseconds; two hosts' clocks may differ. */
+export function took(fromMs: number, toMs: number): string {
+  return formatDuration(Math.max(0, toMs - fromMs));
+}
+
+/** Seconds as `4 s`, `3m12s`, `2h05m`, without digits that flicker while something goes on. */
 export function span(seconds: number): string {
   return seconds < 1 ? "< 1 s" : formatDuration(Math.floor(seconds) * 1000);
 }

@@ -58,6 +58,7 @@ export class TaskLogs {
       },
       message: (message) => {
         if (message.type === "attempt" && message.attempt !== this.#attempt) this.#enter(message.attempt);
+        if (message.type === "removed") this.buffer.mark(message.message);
         if (message.type === "complete") this.#complete();
         this.#changed();
       },
@@ -107,9 +108,8 @@ export class TaskLogs {
         const answer = await call<TaskLogsJson>(path, { signal: this.#abort.signal });
         this.#enter(attempt);
         if (answer.logs_removed) this.buffer.mark(`the output of attempt ${attempt} was too old to be kept`);
-        const before = this.buffer.total;
         this.#take(answer.logs);
-        this.older ||= answer.truncated || this.buffer.total - before >= TAIL;
+        this.older ||= answer.offset > 0;
       }
       this.#complete();
     } catch (error) {

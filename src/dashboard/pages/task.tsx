@@ -1,7 +1,7 @@
 import { useEffect, useState } from "preact/hooks";
 import type { RunningTaskJson, TaskDetailJson, TelemetryJson } from "../../wire/json.ts";
 import { call, paths } from "../data/api.ts";
-import { ago, date, mib, percent, plain, span } from "../data/format.ts";
+import { ago, date, mib, percent, plain, span, took } from "../data/format.ts";
 import { cluster, now } from "../data/live.ts";
 import { TaskLogs } from "../data/logs.ts";
 import { useAnswer } from "../data/poller.ts";
@@ -210,9 +210,9 @@ function AboutTask({ task }: { task: TaskDetailJson }) {
           ["Submitted", `${date(task.created_at)}, ${ago(task.created_at, now.value)}`],
           [
             "Took",
-            task.finished_at === null || task.started_at === null
+            task.finished_at_ms === null || task.started_at_ms === null
               ? "–"
-              : span(task.finished_at - task.started_at),
+              : took(task.started_at_ms, task.finished_at_ms),
           ],
         ]}
       />

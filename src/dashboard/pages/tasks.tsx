@@ -2,7 +2,7 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import type { TaskJson, TaskPageJson } from "../../wire/json.ts";
 import { paths } from "../data/api.ts";
-import { ago, count, date, mib, plain, span } from "../data/format.ts";
+import { ago, count, date, mib, plain, span, took } from "../data/format.ts";
 import { now } from "../data/live.ts";
 import { useAnswer } from "../data/poller.ts";
 import { go, link } from "../data/route.ts";
@@ -214,7 +214,7 @@ function Table({ tasks }: { tasks: readonly TaskJson[] }) {
   );
 }
 
-function tookOf({ status, started_at, finished_at }: TaskJson): string {
-  if (started_at === null || status === "queued") return "–";
-  return span((finished_at ?? now.value) - started_at);
+function tookOf({ status, started_at, started_at_ms, finished_at_ms }: TaskJson): string {
+  if (started_at === null || started_at_ms === null || status === "queued") return "–";
+  return finished_at_ms === null ? span(now.value - started_at) : took(started_at_ms, finished_at_ms);
 }

@@ -1,5 +1,5 @@
 import type { AttemptJson, TaskDetailJson } from "../../wire/json.ts";
-import { clock, span } from "../data/format.ts";
+import { clock, span, took } from "../data/format.ts";
 import { now } from "../data/live.ts";
 import { link } from "../data/route.ts";
 import { Status, toneOf } from "./status.tsx";
@@ -36,7 +36,7 @@ export function Attempts({ task }: { task: TaskDetailJson }) {
                   <i class={`tone-bar ${toneOf(attempt.status)}`} style={place(began, end)} />
                 )}
               </span>
-              <span class="took">{attempt.started_at === null ? "–" : span(end - began)}</span>
+              <span class="took">{tookOf(attempt, end)}</span>
               <Status is={attempt.status} />
               <span class="how">{howItEnded(attempt)}</span>
             </li>
@@ -45,6 +45,12 @@ export function Attempts({ task }: { task: TaskDetailJson }) {
       </ol>
     </section>
   );
+}
+
+/** @param end Unix seconds, of one that still runs. */
+function tookOf({ started_at, started_at_ms, finished_at_ms }: AttemptJson, end: number): string {
+  if (started_at === null || started_at_ms === null) return "–";
+  return finished_at_ms === null ? span(end - started_at) : took(started_at_ms, finished_at_ms);
 }
 
 function howItEnded({ exit_code, signal, out_of_memory, timed_out, reason }: AttemptJson): string {

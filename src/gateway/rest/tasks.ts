@@ -130,6 +130,7 @@ async function submit({ master }: GatewayParts, request: Request): Promise<Respo
     task_id: first.id,
     status: statusOf(first.state),
     message: why === undefined ? "Accepted." : `Accepted. ${why.message}`,
+    ...(why?.unsatisfiable ? { unsatisfiable: true } : {}),
     ...extra,
   };
   return Response.json(body, { status: 201, headers: { location: `/api/tasks/${first.id}` } });
@@ -165,7 +166,7 @@ function detail(parts: GatewayParts, id: string): Response {
   return Response.json(body);
 }
 
-const NO_OUTPUT = { text: "", truncated: false, removed: false };
+const NO_OUTPUT = { text: "", offset: 0, truncated: false, removed: false };
 
 function lastOutput({ logs, store }: GatewayParts, task: Task): LogText & { readonly removed: boolean } {
   if (task.attempts === 0) return NO_OUTPUT;
@@ -207,7 +208,7 @@ function logs(parts: GatewayParts, id: string, request: Request): Response {
     return new Response(body, { headers: { "content-type": "text/plain; charset=utf-8" } });
   }
   const ended = isEnded(task.state) ? task.state : undefined;
-  const { text, truncated } = hasOutput
+  const { text, offset, truncated } = hasOutput
     ? newestText(parts.logs, ref, { from, most: MOST_LOG_BYTES, growing: ended === undefined })
     : NO_OUTPUT;
   const body: TaskLogsJson = {
@@ -216,6 +217,7 @@ function logs(parts: GatewayParts, id: string, request: Request): Response {
     logs: text,
     status: statusOf(task.state),
     completed_at: secondsOrNull(ended?.finishedAtMs),
+    offset,
     truncated,
     logs_removed: isRemoved,
   };
