@@ -35,13 +35,23 @@ export type TaskFilter = Readonly<Record<string, string | number | undefined>>;
 /** Everything that the command line asks a master for. Every call throws UnreachableError or RefusedError. */
 export class Client {
   readonly url: string;
+  /** Of the socket that a master without HTTP has for its own terminal. */
+  readonly #unix: string | undefined;
 
   /** @throws UsageError when `masterUrl` is none. */
   constructor(
     masterUrl: string,
     readonly signal: AbortSignal,
   ) {
-    this.url = baseUrl(masterUrl);
+    this.#unix = unixPath(masterUrl);
+    this.url = this.#unix === undefined ? baseUrl(masterUrl) : masterUrl;
+  }
+
+  /** Where a WebSocket of the master is; `path` begins with a slash. */
+  webSocketUrl(path: string): string {
+    return this.#unix === undefined
+      ? `${this.url.replace(/^http/, "ws")}${path}`
+      : `ws+unix://${this.#unix}:${path}`;
   }
 
   health(): Promise<HealthJson> {
@@ -156,12 +166,18 @@ export class Client {
     const timer = setTimeout(() => slow.abort(new Error(`no answer in ${timeoutMs / 1000} s`)), timeoutMs);
     const signal = AbortSignal.any([this.signal, slow.signal]);
     try {
-      const response = await this.#guard(() => fetch(`${this.url}${path}`, { method, signal, ...init }));
+      const response = await this.#guard(() => this.#fetch(path, { method, signal, ...init }));
       if (response.ok) return response;
       throw await this.#refusal(response);
     } finally {
       clearTimeout(timer);
     }
+  }
+
+  #fetch(path: string, init: RequestInit): Promise<Response> {
+    return this.#unix === undefined
+      ? fetch(`${this.url}${path}`, init)
+      : fetch(`http://localhost${path}`, { ...init, unix: this.#unix });
   }
 
   /** Tells a Ctrl-C from a master that is not there. */
@@ -210,6 +226,12 @@ function reasonOf(cause: unknown): string {
   const code = cause instanceof Error && "code" in cause ? String(cause.code) : "";
   if (/refused/i.test(code)) return "nothing listens there";
   return messageOf(cause).replace(/\.$/, "");
+}
+
+/** The path in `http+unix://%2Fvar%2F…`. */
+function unixPath(given: string): string | undefined {
+  const path = /^http\+unix:\/\/([^/]+)\/?$/.exec(given)?.[1];
+  return path === undefined ? undefined : decodeURIComponent(path);
 }
 
 /** `http://host:8080` without a slash at its end; `host:8080` is taken as HTTP. */

@@ -58,16 +58,15 @@ export const master = defineSubcommand({
       host: flags.host,
       httpPort: httpPort === "off" ? undefined : httpPort,
       grpcPort: flags["grpc-port"] ?? DEFAULT_PORTS.grpc,
+      console: wantsConsole,
       dataDir,
       workerTimeoutMs: flags["worker-timeout"],
       ...keepOptions(flags),
       log: loggerOf(flags, wantsConsole ? write : undefined),
     });
     context.err(greeting(running, dataDir));
-    if (wantsConsole && running.httpUrl === undefined) {
-      context.err("The master> prompt needs HTTP: start the master with an --http-port to have it.\n");
-    } else if (wantsConsole && running.httpUrl !== undefined) {
-      prompt = new Console({ url: running.httpUrl, historyFile: join(dataDir, "history"), context });
+    if (wantsConsole && running.consoleUrl !== undefined) {
+      prompt = new Console({ url: running.consoleUrl, historyFile: join(dataDir, "history"), context });
     }
     try {
       return await untilStopped(running, context, prompt?.closed);

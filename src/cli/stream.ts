@@ -26,7 +26,7 @@ export async function* frames(
   signal: AbortSignal,
   onOpen: () => void = () => {},
 ): AsyncGenerator<string | Uint8Array> {
-  const url = `${client.url.replace(/^http/, "ws")}${path}`;
+  const url = client.webSocketUrl(path);
   const socket = new WebSocket(url);
   socket.binaryType = "arraybuffer";
   const arrived: (string | Uint8Array)[] = [];

@@ -1,7 +1,8 @@
 // Called by: cli. May touch: every lower room, to assemble them. Never: decides or remembers anything itself.
-import { mkdirSync } from "node:fs";
+import { chmodSync, mkdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { startGateway } from "../gateway/server.ts";
+import type { GatewayParts } from "../gateway/parts.ts";
+import { type RunningGateway, startGateway } from "../gateway/server.ts";
 import { Cleanup } from "../lib/cleanup.ts";
 import { systemClock } from "../lib/clock.ts";
 import { lockFolder } from "../lib/lock.ts";
@@ -66,24 +67,16 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
   retention.start();
   const backups = new Backups(options.dataDir);
   cleanup.add("backup", () => backups.stop());
+  const parts = { master: life.port, store, logs, hub, backup: backups.take, log, version: VERSION };
   const gateway =
     options.httpPort === undefined
-      ? undefined
-      : await startGateway({
-          host,
-          port: options.httpPort,
-          master: life.port,
-          store,
-          logs,
-          hub,
-          backup: backups.take,
-          log,
-          version: VERSION,
-        });
+      ? await openConsole(options, parts)
+      : await startGateway({ host, port: options.httpPort, ...parts });
   if (gateway !== undefined) cleanup.add("HTTP", () => gateway.stop());
 
   return {
-    httpUrl: gateway?.url,
+    httpUrl: options.httpPort === undefined ? undefined : gateway?.url,
+    consoleUrl: gateway?.url,
     grpcAddress: `${host.includes(":") ? `[${host}]` : host}:${grpc.port}`,
     stopped: outcome.promise,
     stop: async () => {
@@ -91,6 +84,30 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
       outcome.resolve();
     },
   };
+}
+
+/** A way in for the master's own terminal when there is no HTTP; the folder may be entered by its owner only. */
+async function openConsole(
+  { console: wanted, dataDir, log }: MasterOptions,
+  parts: GatewayParts,
+): Promise<RunningGateway | undefined> {
+  if (!wanted) return undefined;
+  const unix = join(dataDir, "console.sock");
+  try {
+    // The folder is ours alone: what is left there is of a master that was killed.
+    rmSync(unix, { force: true });
+    const gateway = await startGateway({ unix, ...parts });
+    chmodSync(unix, 0o600);
+    const stop = async () => {
+      await gateway.stop();
+      rmSync(unix, { force: true });
+    };
+    return { url: gateway.url, stop };
+  } catch (error) {
+    // Its path may be too long for a socket; the master does without.
+    log.warn("there is no prompt", { reason: messageOf(error) });
+    return undefined;
+  }
 }
 
 /** Opens what the master remembers, and keeps other masters out of the folder. */

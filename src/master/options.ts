@@ -6,6 +6,8 @@ export interface MasterOptions {
   readonly host: string;
   /** 0 takes a free one; undefined turns HTTP and WebSocket off. */
   readonly httpPort: number | undefined;
+  /** Somebody at the master's own terminal wants to ask it, also when HTTP is off: then `console.sock` is made. */
+  readonly console?: boolean;
   /** 0 takes a free one. */
   readonly grpcPort: number;
   /** Holds `master.db` and `logs/`; made when missing. */
@@ -23,6 +25,8 @@ export interface MasterOptions {
 export interface RunningMaster {
   /** `http://127.0.0.1:8080`; undefined when HTTP is off. */
   readonly httpUrl: string | undefined;
+  /** `httpUrl`, or that of `console.sock`: `http+unix://` and its path, percent-encoded; undefined without either. */
+  readonly consoleUrl: string | undefined;
   /** `127.0.0.1:50051`, for `--master`. */
   readonly grpcAddress: string;
   /** Rejects when the master had to stop by itself (a failed commit), with the reason. Resolves after `stop`. */

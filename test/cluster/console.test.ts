@@ -1,6 +1,6 @@
 // `cloudai master` on a terminal: the `master>` prompt.
 import { afterEach, beforeEach, expect, setDefaultTimeout, test } from "bun:test";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readdir, rm, stat } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { binary } from "../support/binary.ts";
@@ -20,9 +20,9 @@ afterEach(async () => {
 });
 
 /** A master on a terminal of its own. */
-async function onTerminal() {
+async function onTerminal({ httpPort = "0" } = {}) {
   const screen = { text: "" };
-  const ports = ["--http-port", "0", "--grpc-port", "0"];
+  const ports = [`--http-port=${httpPort}`, "--grpc-port", "0"];
   const child = Bun.spawn([await binary(), "master", ...ports, "--data-dir", join(root, "data")], {
     cwd: root,
     env: { PATH: process.env.PATH ?? "", HOME: root, TERM: "xterm" },
@@ -68,4 +68,21 @@ test("Ctrl-C stops the master", async () => {
   type("\x03");
   expect(await child.exited).toBe(0);
   child.terminal?.close();
+});
+
+test("with HTTP off it asks its master over a socket of its own, which goes with the master", async () => {
+  const { child, shows, type } = await onTerminal({ httpPort: "" });
+  const socket = join(root, "data/master/console.sock");
+  expect((await stat(socket)).mode & 0o777).toBe(0o600);
+  type("submit --name nowhere -- true");
+  await shows("There is no worker in the cluster yet.");
+  type("events");
+  await shows("task_submitted");
+  type("cancel last");
+  await shows("cancelled");
+  type("wait last");
+  await shows("cancelled by request");
+  type("exit");
+  expect(await child.exited).toBe(0);
+  expect(await readdir(join(root, "data/master"))).not.toContain("console.sock");
 });
