@@ -21,7 +21,7 @@ export PATH := $(CURDIR)/$(bin):$(PATH)
 .PHONY: help run test build check fmt proto bench clean deps
 
 help: ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 run: $(binary) ## Run a master, two workers and a few sample tasks; Ctrl-C ends it
 	@$(binary) dev --workers 2 --sample
@@ -37,6 +37,10 @@ bench: $(binary) ## Measure, each figure beside its floor
 .PHONY: sim
 sim: $(deps) ## Play SEEDS=10000 seeded histories of a whole cluster, from START=1 on, over all cores
 	@$(bun) test/simulation/run.ts $(or $(SEEDS),10000) $(or $(START),1)
+
+.PHONY: screenshot
+screenshot: $(binary) ## Take docs/images/dashboard.png anew; needs a Chromium
+	@$(bun) test/tools/screenshot.ts
 
 fmt: $(deps) ## Format the sources and mend what the linter can mend
 	@biome check --write --log-level=error

@@ -39,7 +39,7 @@ const HINTS: Partial<Record<ErrorCode, string>> = {
   task_not_found: "cloudai tasks lists them.",
   worker_not_found: "cloudai workers lists them.",
   worker_busy:
-    "Stop it first; what it still holds is given up once it has been silent for the worker timeout. Until then cloudai drain keeps new tasks off it.",
+    "Stop it, and wait until cloudai workers shows no task on it; cloudai drain keeps new ones off it.",
   unsatisfiable:
     "cloudai workers shows what there is; without --strict the task waits for a worker that can.",
 };

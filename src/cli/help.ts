@@ -38,8 +38,8 @@ export function renderRootHelp(screen: Screen): string {
     ),
     "\n",
     paragraph(
-      "Exit status: 0 done, 1 it failed, 2 wrong usage, 3 the master cannot be reached; wait and logs -f exit with " +
-        "the task's own.",
+      "Exit status: 0 done, 1 it failed, 2 wrong usage, 3 the master cannot be reached; run, attach, wait, logs -f and " +
+        "submit --wait exit with the task's own.",
       screen,
     ),
     "\nTo try it out: cloudai dev --sample\n",

@@ -79,11 +79,7 @@ export function taskJson(n: number, overrides: Partial<TaskJson> = {}): TaskJson
 }
 
 /** The times of a task or an attempt once more, as milliseconds. */
-export function millisOf(times: {
-  created_at: number;
-  started_at: number | null;
-  finished_at: number | null;
-}) {
+function millisOf(times: { created_at: number; started_at: number | null; finished_at: number | null }) {
   const ms = (seconds: number | null) => (seconds === null ? null : seconds * 1000);
   return {
     created_at_ms: times.created_at * 1000,

@@ -134,16 +134,16 @@ test("a heartbeat that is answered with the session's end opens another", async 
   await waitFor(() => peer.heartbeats.at(-1)?.seq === 1n || peer.heartbeats.length > 3, "heartbeats again");
 });
 
-test("a taken id stops the worker with the master's words and the way on", async () => {
+test("a taken id stops the worker with the master's words, the way on among them", async () => {
   peer.refuseOpen = () =>
-    new ConnectError("worker w1 is already connected from 10.0.0.9", Code.AlreadyExists);
+    new ConnectError("Worker id w1 is taken. Start this one with another --id.", Code.AlreadyExists);
   const worker = await start();
   const error = await worker.stopped.catch((reason: unknown) => reason);
   expect(error).toBeInstanceOf(CloudError);
   expect(error).toMatchObject({
     code: "worker_id_taken",
-    message: "worker w1 is already connected from 10.0.0.9",
-    hint: expect.stringContaining("--id"),
+    message: "Worker id w1 is taken. Start this one with another --id.",
+    hint: undefined,
   });
   expect(await worker.connected.catch((reason: unknown) => reason)).toBe(error);
 });
