@@ -261,6 +261,12 @@ describe("why", () => {
     );
     expect(stdout).toMatch(/^Attempt 2, .*, on w1: failed, ran 10 s: exit code 7$/m);
     expect(stdout).toEndWith("  It printed last:\n    before\n    it ?[31mbreaks\n");
+    peer.answers.set(`GET /api/tasks/${id(1)}/logs`, () =>
+      refusal(410, "logs_removed", "The output was too old to be kept.", "--keep-logs says how long it is."),
+    );
+    const later = await run("why", id(1));
+    expect(later).toMatchObject({ exitCode: 0, stderr: "" });
+    expect(later.stdout).toEndWith("  It printed last:\n    (The output was too old to be kept.)\n");
   });
 });
 
