@@ -124,10 +124,12 @@ function assertSatisfiable(cluster: Cluster, spec: TaskSpec): void {
     if (!entry.worker.joined) continue;
     const blocker = blockerOf(need, entry, NO_RESOURCES);
     if (blocker === undefined || blocker === "inactive" || blocker === "draining") return;
-    blockers.set(blocker, (blockers.get(blocker) ?? 0) + 1);
+    if (blocker !== "pinned") blockers.set(blocker, (blockers.get(blocker) ?? 0) + 1);
   }
   const what = spec.name === "" ? "this task" : `"${spec.name}"`;
-  const why = blockers.size === 0 ? "there is none yet" : tally(blockers);
+  const missing =
+    spec.workerId === undefined ? "there is none yet" : `${spec.workerId} is not in the cluster`;
+  const why = blockers.size === 0 ? missing : tally(blockers);
   throw new CloudError(
     "unsatisfiable",
     `No worker in the cluster could ever run ${what}: ${why}.`,

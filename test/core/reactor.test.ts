@@ -274,6 +274,8 @@ test("strict refuses what no worker could ever hold, and then nothing of the arr
   expect(() => world.turn((turn) => submit(turn, submissions, true))).toThrow(
     'could ever run "huge": memory on 1.',
   );
+  const elsewhere = [{ id: newTaskId(), spec: spec({ name: "pinned", workerId: workerId("w9") }) }];
+  expect(() => world.turn((turn) => submit(turn, elsewhere, true))).toThrow("w9 is not in the cluster");
   expect(world.cluster.tasks.size).toBe(0);
   world.submit(spec(), huge);
   expect(world.cluster.tasks.size).toBe(2);
