@@ -6,6 +6,7 @@ import type {
   SubmitManyJson,
   SubmitResultJson,
   TaskDetailJson,
+  TaskFilesJson,
   TaskPageJson,
   TelemetryJson,
   TelemetryMapJson,
@@ -98,6 +99,18 @@ export class Client {
       headers: { accept: "text/plain" },
     });
     return response.body ?? new Blob([]).stream();
+  }
+
+  /** What a task's attempt has left in files, the last attempt unless one is named. */
+  files(id: string, options: { attempt?: number }): Promise<TaskFilesJson> {
+    return this.#json("GET", `/api/tasks/${encodeURIComponent(id)}/files${attemptQuery(options)}`);
+  }
+
+  /** The bytes of one of them. */
+  async file(id: string, path: string, options: { attempt?: number }): Promise<AsyncIterable<Uint8Array>> {
+    const steps = path.split("/").map(encodeURIComponent).join("/");
+    const at = `/api/tasks/${encodeURIComponent(id)}/files/${steps}${attemptQuery(options)}`;
+    return this.#body(await this.#request("GET", at, {}));
   }
 
   workers(): Promise<WorkersJson> {
@@ -206,6 +219,10 @@ export class Client {
     const said = `${this.url} answered ${status} ${statusText}`.trim();
     return new UnreachableError(`${said}, and that is not a master's answer.`, UNREACHABLE_HINT);
   }
+}
+
+function attemptQuery({ attempt }: { attempt?: number }): string {
+  return attempt === undefined ? "" : `?attempt=${attempt}`;
 }
 
 const UNREACHABLE_HINT =

@@ -37,6 +37,12 @@ export const COMMANDS: readonly CommandEntry[] = [
   entry("Tasks", "cancel", "cancel tasks", () => import("./cancel.ts").then((m) => m.cancel)),
   entry("Tasks", "retry", "submit tasks again", () => import("./retry.ts").then((m) => m.retry)),
   entry("Tasks", "logs", "print what a task printed", () => import("./logs.ts").then((m) => m.logs)),
+  entry("Tasks", "files", "list the files that a task has left", () =>
+    import("./files.ts").then((m) => m.files),
+  ),
+  entry("Tasks", "download", "fetch the files that a task has left", () =>
+    import("./download.ts").then((m) => m.download),
+  ),
   entry("Tasks", "wait", "wait until tasks have ended", () => import("./wait.ts").then((m) => m.wait)),
   entry("Workers", "workers", "list workers", () => import("./workers.ts").then((m) => m.workers)),
   entry("Workers", "worker-info", "show one worker and what it runs", () =>

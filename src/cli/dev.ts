@@ -214,6 +214,7 @@ async function* openWorkers(
       heartbeatIntervalMs: HEARTBEAT_MS,
       dataDir: join(dataDir, "workers", id),
       maxLogMib: 64,
+      maxOutputMib: 256,
       pull: "missing",
       ...(given["docker-host"] !== undefined && { dockerHost: given["docker-host"] }),
       stopGraceMs: 2000,

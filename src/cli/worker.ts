@@ -53,6 +53,13 @@ const flags = {
     ),
     64,
   ),
+  "max-output-mib": withDefault(
+    number(
+      { about: "how much of one attempt's files in CLOUDAI_OUTPUT is kept, MiB; 0 for none", hint: "N" },
+      { least: 0, most: 1e6, integer: true },
+    ),
+    256,
+  ),
   pull: withDefault(choice({ about: "when images are fetched" }, ["missing", "always", "never"]), "missing"),
   "docker-host": text({
     about: "socket or URL of the Docker Engine",
@@ -107,6 +114,7 @@ function optionsOf({ flags: given }: Input<typeof flags>, context: Context): Wor
     heartbeatIntervalMs: given["heartbeat-interval"],
     dataDir: join(dataDirOf(given["data-dir"], context.env), "workers", id),
     maxLogMib: given["max-log-mib"],
+    maxOutputMib: given["max-output-mib"],
     pull: given.pull,
     ...(given["docker-host"] !== undefined && { dockerHost: given["docker-host"] }),
     stopGraceMs: given["stop-grace"],

@@ -1,5 +1,5 @@
 import type { Logger } from "../lib/log.ts";
-import type { LogStore, PrunableStore } from "../store/store.ts";
+import type { FileStore, LogStore, PrunableStore } from "../store/store.ts";
 import type { TelemetryHub } from "../telemetry/hub.ts";
 import type { MasterPort } from "./port.ts";
 
@@ -8,6 +8,7 @@ export interface GatewayParts {
   readonly master: MasterPort;
   readonly store: PrunableStore;
   readonly logs: LogStore;
+  readonly files: FileStore;
   readonly hub: TelemetryHub;
   readonly log: Logger;
   /** The bytes of a backup; `signal` aborts it. @throws CloudError too_many_requests, unavailable. */

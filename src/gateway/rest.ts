@@ -3,6 +3,7 @@ import { Elysia } from "elysia";
 import type { GatewayParts, ViewerCounts } from "./parts.ts";
 import { backupRoutes } from "./rest/backup.ts";
 import { errorResponse, MethodNotAllowedError, pathNotFound } from "./rest/errors.ts";
+import { fileDocs, fileRoutes } from "./rest/files.ts";
 import { metricsRoutes } from "./rest/metrics.ts";
 import { taskRoutes } from "./rest/tasks.ts";
 import { telemetryRoutes } from "./rest/telemetry.ts";
@@ -48,6 +49,7 @@ export function createRest(parts: GatewayParts, counts: ViewerCounts): Rest {
     .use(documentation(parts.version))
     .use(telemetryRoutes(parts, counts))
     .use(taskRoutes(parts))
+    .use(fileRoutes(parts))
     .use(workerRoutes(parts))
     .use(metricsRoutes(parts, counts))
     .use(backupRoutes(parts))
@@ -70,6 +72,7 @@ function documentation(version: string) {
       },
       paths: {
         ...socketDocs,
+        ...fileDocs,
         "/openapi/json": {
           get: {
             tags: ["Machines"],
@@ -82,14 +85,20 @@ function documentation(version: string) {
   });
 }
 
-/** `/api/tasks/:id` as a pattern; a slash at the end is let pass, as Elysia does. */
+/** `/api/tasks/:id` as a pattern, a `*` at the end for all that follows; a slash at the end is let pass, as Elysia does. */
 function patternOf(path: string): RegExp {
-  return new RegExp(`^${path.replaceAll(/:[a-z]+/g, "[^/]+").replace(/\/$/, "")}/?$`);
+  return new RegExp(
+    `^${path
+      .replaceAll(/:[a-z]+/g, "[^/]+")
+      .replace(/\*$/, ".+")
+      .replace(/\/$/, "")}/?$`,
+  );
 }
 
 function indexOf(routes: readonly { method: string; path: string }[], version: string): string {
   const rest = routes.map(
-    ({ method, path }) => `${method.padEnd(6)} ${path.replaceAll(/:([a-z]+)/g, "{$1}")}`,
+    ({ method, path }) =>
+      `${method.padEnd(6)} ${path.replaceAll(/:([a-z]+)/g, "{$1}").replace(/\*$/, "{path}")}`,
   );
   const sockets = Object.keys(socketDocs).map((path) => `WS     ${path}`);
   return [`CloudAI ${version}`, "", ...rest, ...sockets, ""].join("\n");

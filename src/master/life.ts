@@ -5,7 +5,7 @@ import type { Cancel, Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { type CloudError, messageOf } from "../model/error.ts";
 import { attemptKey, type WorkerId } from "../model/ids.ts";
-import type { LogStore, Store } from "../store/store.ts";
+import type { FileStore, LogStore, Store } from "../store/store.ts";
 import { Loop } from "./loop.ts";
 import { LoopPort } from "./port.ts";
 import { type SampleSink, Sessions } from "./sessions.ts";
@@ -20,6 +20,8 @@ export interface Telemetry extends SampleSink {
 export interface MasterLifeParts {
   readonly store: Store;
   readonly logs: LogStore;
+  /** Absent: what attempts leave in files is not kept. */
+  readonly files?: FileStore;
   readonly hub: Telemetry;
   readonly clock: Clock;
   readonly version: string;
@@ -44,14 +46,14 @@ export class MasterLife {
   #cancelCheck: Cancel = () => {};
 
   constructor(private readonly parts: MasterLifeParts) {
-    const { store, logs, hub, clock, log, version, workerTimeoutMs } = parts;
+    const { store, logs, files, hub, clock, log, version, workerTimeoutMs } = parts;
     this.cluster = new Cluster(store.load(), clock.now());
     const { cluster } = this;
     for (const id of cluster.workers.keys()) hub.setActive(id, false, clock.now());
     this.loop = new Loop({
       cluster,
       clock,
-      commit: (effects) => commit(store, logs, effects),
+      commit: (effects) => commit(parts, effects),
       publish: (effects) => this.#publish(effects),
       rollBack: (reason) => this.#rollBack(reason),
       recovered: () => log.info("what happens is recorded again"),
@@ -65,6 +67,7 @@ export class MasterLife {
       loop: this.loop,
       hub,
       logs,
+      ...(files === undefined ? {} : { files }),
       isLive: (ref, workerId) => cluster.attempts.get(attemptKey(ref))?.workerId === workerId,
       version,
       workerTimeoutMs,
@@ -123,10 +126,12 @@ export class MasterLife {
   }
 }
 
-/** An attempt's output is on the disk before its end is: what is recorded as ended has its whole log. */
-function commit(store: Store, logs: LogStore, effects: Effects): void {
+/** An attempt's output is on the disk before its end is: what is recorded as ended has its whole log and its files. */
+function commit({ store, logs, files }: MasterLifeParts, effects: Effects): void {
   for (const attempt of effects.attempts.values()) {
-    if (attempt.end !== undefined) logs.sync(attempt.ref);
+    if (attempt.end === undefined) continue;
+    logs.sync(attempt.ref);
+    files?.sync(attempt.ref);
   }
   store.commit({
     tasks: [...effects.tasks.values()],

@@ -9,9 +9,10 @@ import { lockFolder } from "../lib/lock.ts";
 import { VERSION } from "../lib/version.ts";
 import { CloudError, messageOf } from "../model/error.ts";
 import { removeLeftovers } from "../store/backup.ts";
+import { openFileStore } from "../store/files.ts";
 import { openLogStore } from "../store/logs.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
-import type { PrunableLogStore, PrunableStore } from "../store/store.ts";
+import type { PrunableFileStore, PrunableLogStore, PrunableStore } from "../store/store.ts";
 import { TelemetryHub } from "../telemetry/hub.ts";
 import { Backups } from "./backup.ts";
 import { serveGrpc } from "./grpc.ts";
@@ -40,7 +41,7 @@ export async function startMaster(options: MasterOptions): Promise<RunningMaster
 async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<RunningMaster> {
   const { host, log, workerTimeoutMs } = options;
   const clock = systemClock;
-  const { store, logs } = openFolder(options, cleanup);
+  const { store, logs, files } = openFolder(options, cleanup);
   const hub = new TelemetryHub({ now: clock.now });
   const outcome = Promise.withResolvers<void>();
   // Whoever starts a master may look at the outcome late, or never.
@@ -48,6 +49,7 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
   const life = new MasterLife({
     store,
     logs,
+    files,
     hub,
     clock,
     version: VERSION,
@@ -62,12 +64,12 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
   cleanup.add("gRPC", () => grpc.stop());
   cleanup.add("sessions", () => life.close());
   life.start();
-  const retention = new Retention({ ...options, store, logs, clock });
+  const retention = new Retention({ ...options, store, logs, files, clock });
   cleanup.add("retention", () => retention.stop());
   retention.start();
   const backups = new Backups(options.dataDir);
   cleanup.add("backup", () => backups.stop());
-  const parts = { master: life.port, store, logs, hub, backup: backups.take, log, version: VERSION };
+  const parts = { master: life.port, store, logs, files, hub, backup: backups.take, log, version: VERSION };
   const gateway =
     options.httpPort === undefined
       ? await openConsole(options, parts)
@@ -114,7 +116,7 @@ async function openConsole(
 function openFolder(
   { dataDir, log }: MasterOptions,
   cleanup: Cleanup,
-): { store: PrunableStore; logs: PrunableLogStore } {
+): { store: PrunableStore; logs: PrunableLogStore; files: PrunableFileStore } {
   const hint = "Choose another folder with --data-dir (or CLOUDAI_DATA_DIR).";
   let release: (() => void) | undefined;
   try {
@@ -132,5 +134,6 @@ function openFolder(
   cleanup.add("store", () => store.close());
   const logs = openLogStore({ folder: join(dataDir, "logs"), log });
   cleanup.add("logs", () => logs.close());
-  return { store, logs };
+  const files = openFileStore(join(dataDir, "files"));
+  return { store, logs, files };
 }

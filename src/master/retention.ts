@@ -3,16 +3,17 @@ import type { Logger } from "../lib/log.ts";
 import { sleep } from "../lib/retry.ts";
 import { messageOf } from "../model/error.ts";
 import type { AttemptRef, TaskId } from "../model/ids.ts";
-import type { PrunableLogStore, PrunableStore, PrunedTasks } from "../store/store.ts";
+import type { PrunableFileStore, PrunableLogStore, PrunableStore, PrunedTasks } from "../store/store.ts";
 
 export interface RetentionParts {
   readonly store: PrunableStore;
   readonly logs: PrunableLogStore;
+  readonly files: PrunableFileStore;
   readonly clock: Clock;
   readonly log: Logger;
   /** From a task's end; absent: for ever. */
   readonly keepFinishedMs?: number;
-  /** From an attempt's end; absent: as long as its task. */
+  /** From an attempt's end, for its logs and its files; absent: as long as its task. */
   readonly keepLogsMs?: number;
 }
 
@@ -67,26 +68,31 @@ export class Retention {
   }
 
   async #sweep(): Promise<void> {
-    const { keepFinishedMs, keepLogsMs, clock, store, log } = this.parts;
+    const { keepFinishedMs, keepLogsMs, clock, store, logs, files, log } = this.parts;
     const nowMs = clock.now();
-    const removed = { tasks: 0, events: 0, logs: 0 };
+    const removed = { tasks: 0, events: 0, logs: 0, files: 0 };
     if (keepFinishedMs !== undefined) {
       removed.tasks = await this.#removeTasks(nowMs - keepFinishedMs);
       removed.events = await this.#removeEvents(nowMs - keepFinishedMs);
     }
     // Said before it is done, so that no log is ever shown in part.
     if (keepLogsMs !== undefined) store.keepLogsSince(nowMs - keepLogsMs);
-    removed.logs = await this.#removeLogs(nowMs - (keepLogsMs ?? keepFinishedMs ?? 0));
+    const submittedBeforeMs = nowMs - (keepLogsMs ?? keepFinishedMs ?? 0);
+    removed.logs = await this.#removeOutput(logs, submittedBeforeMs);
+    removed.files = await this.#removeOutput(files, submittedBeforeMs);
     if (Object.values(removed).some((count) => count > 0)) log.info("removed what ended long ago", removed);
   }
 
   async #removeTasks(endedBeforeMs: number): Promise<number> {
-    const { store, logs } = this.parts;
+    const { store, logs, files } = this.parts;
     let removed = 0;
     let afterOrder: number | undefined = 0;
     while (afterOrder !== undefined && !this.#stop.signal.aborted) {
       const pruned: PrunedTasks = store.pruneTasks({ endedBeforeMs, afterOrder, most: STEP_TASKS });
-      for (const ref of pruned.attempts) await logs.remove(ref);
+      for (const ref of pruned.attempts) {
+        await logs.remove(ref);
+        await files.remove(ref);
+      }
       removed += pruned.tasks;
       afterOrder = pruned.nextOrder;
       await this.#pause();
@@ -109,14 +115,16 @@ export class Retention {
    * Goes by the files, not by the database: so whatever a crash left between the two is found as well. A file's name tells
    * when its task was submitted, which spares all the younger ones a look.
    */
-  async #removeLogs(submittedBeforeMs: number): Promise<number> {
-    const { logs } = this.parts;
+  async #removeOutput(
+    kept: Pick<PrunableLogStore, "list" | "remove">,
+    submittedBeforeMs: number,
+  ): Promise<number> {
     let removed = 0;
-    for await (const refs of logs.list()) {
+    for await (const refs of kept.list()) {
       const old = refs.filter(({ taskId }) => submittedAtMs(taskId) < submittedBeforeMs);
       for (let at = 0; at < old.length && !this.#stop.signal.aborted; at += STEP_LOGS) {
         const given = old.slice(at, at + STEP_LOGS).filter((ref) => this.#isGivenUp(ref));
-        for (const ref of given) await logs.remove(ref);
+        for (const ref of given) await kept.remove(ref);
         removed += given.length;
         await this.#pause();
       }

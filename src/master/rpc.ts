@@ -9,6 +9,7 @@ import {
 } from "@connectrpc/connect";
 import type { ReportAnswer } from "../core/reactor.ts";
 import {
+  type AppendFileRequest,
   type AppendLogRequest,
   type OpenSessionRequest,
   type OpenSessionResponse,
@@ -22,6 +23,7 @@ import {
   attemptRefTo,
   connectErrorOf,
   exitFrom,
+  filePartFrom,
   heartbeatFrom,
   helloFrom,
   startAttemptTo,
@@ -47,6 +49,7 @@ export function routesOf(sessions: Sessions): (router: ConnectRouter) => void {
       }),
     reportAttempt: (request) => edge(() => report(sessions, request)),
     appendLog: (request) => edge(() => appendLog(sessions, request)),
+    appendFile: (request) => edge(() => appendFile(sessions, request)),
   };
   return (router) => void router.service(WorkerService, service);
 }
@@ -87,6 +90,16 @@ async function appendLog(
   const ref = attemptRefFrom(request.attempt);
   const { length, unwanted } = sessions.appendLog(session, ref, Number(request.offset), request.data);
   return { length: BigInt(length), unwanted };
+}
+
+async function appendFile(
+  sessions: Sessions,
+  request: AppendFileRequest,
+): Promise<{ length: bigint; done: boolean; unwanted: boolean }> {
+  const session = sessions.hear(request.sessionId);
+  const ref = attemptRefFrom(request.attempt);
+  const { length, ...answer } = await sessions.appendFile(session, ref, filePartFrom(request));
+  return { length: BigInt(length), ...answer };
 }
 
 function messageTo(message: MasterMessage) {

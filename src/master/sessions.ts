@@ -5,10 +5,11 @@ import type { Command } from "../core/turn.ts";
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { CloudError } from "../model/error.ts";
+import { type FileAnswer, type FilePart, pathProblem } from "../model/files.ts";
 import { type AttemptRef, newSessionId, type SessionId, type WorkerId } from "../model/ids.ts";
 import type { AttemptExit } from "../model/task.ts";
 import type { Heartbeat, Sample, WorkerHello } from "../model/worker.ts";
-import type { LogStore } from "../store/store.ts";
+import type { FileStore, LogStore } from "../store/store.ts";
 import type { Loop } from "./loop.ts";
 import { type MasterMessage, Session } from "./session.ts";
 
@@ -23,6 +24,8 @@ export interface SessionsParts {
   readonly loop: Loop;
   readonly hub: SampleSink;
   readonly logs: LogStore;
+  /** Absent: no files are wanted. */
+  readonly files?: FileStore;
   /** Whether the attempt still holds resources, so that its output is wanted. */
   readonly isLive: (ref: AttemptRef, workerId: WorkerId) => boolean;
   readonly version: string;
@@ -147,6 +150,25 @@ export class Sessions {
     if (!isLive(ref, session.hello.workerId)) return { length: 0, unwanted: true };
     const length = bytes.byteLength === 0 ? logs.length(ref) : logs.append(ref, offset, bytes);
     return { length, unwanted: false };
+  }
+
+  /**
+   * Appends at the master's own length only, as `appendLog`. Nobody's word is taken for a path: one that might lead out of
+   * a folder is noted as left out. @throws CloudError unavailable: say it again.
+   */
+  async appendFile(session: Session, ref: AttemptRef, part: FilePart): Promise<FileAnswer> {
+    const { files, isLive } = this.parts;
+    if (files === undefined || !isLive(ref, session.hello.workerId)) {
+      return { length: 0, done: false, unwanted: true };
+    }
+    if (part.kind === "chunk") {
+      const problem = pathProblem(part.file.path);
+      if (problem === undefined) {
+        return { ...(await files.append(ref, part.file, part.offset, part.data)), unwanted: false };
+      }
+      files.leaveOut(ref, { path: part.file.path, reason: `refused by the master: ${problem}` });
+    } else files.leaveOut(ref, part);
+    return { length: 0, done: true, unwanted: false };
   }
 
   #welcome({ workerId, address, version }: WorkerHello): void {

@@ -32,6 +32,7 @@ const KILL_LOOK_MS = 100;
 /** A container that runs, or has ended and was not looked at yet. */
 export class DockerAttempt implements RuntimeAttempt {
   readonly outputPath: string;
+  readonly outputFilesPath: string;
   readonly #stop: StopRequest;
   readonly #exit: Promise<AttemptExit>;
   /** The container has ended, though its exit may not be told yet. */
@@ -48,6 +49,7 @@ export class DockerAttempt implements RuntimeAttempt {
     private readonly context: DockerContext,
   ) {
     this.outputPath = folder.outputPath;
+    this.outputFilesPath = folder.outputFilesPath;
     this.#stop = new StopRequest(order, folder, context.log);
     this.#exit = this.#run();
     if (this.#stop.asked !== undefined) void this.#kill();

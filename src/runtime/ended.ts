@@ -36,6 +36,7 @@ export function endedAttempt(
     order,
     startedAtMs: exit.startedAtMs ?? exit.finishedAtMs,
     outputPath: folder.outputPath,
+    outputFilesPath: folder.outputFilesPath,
     wait: async () => exit,
     stop: async () => {},
     usage: async () => undefined,

@@ -46,6 +46,7 @@ const MOST_LOOKS_ALONE = 20;
 /** A command that runs, or whose remains are being cleared. */
 export class ProcessAttempt implements RuntimeAttempt {
   readonly outputPath: string;
+  readonly outputFilesPath: string;
   readonly #key: string;
   readonly #stop: StopRequest;
   readonly #exit: Promise<AttemptExit>;
@@ -63,6 +64,7 @@ export class ProcessAttempt implements RuntimeAttempt {
     private readonly context: ProcessContext,
   ) {
     this.outputPath = folder.outputPath;
+    this.outputFilesPath = folder.outputFilesPath;
     this.#key = attemptKey(order.ref);
     this.#stop = new StopRequest(order, folder, context.log);
     this.#exit = this.#run();

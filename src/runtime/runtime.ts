@@ -36,6 +36,8 @@ export interface RuntimeAttempt {
   readonly startedAtMs: number;
   /** A file on this host that holds its output, stdout and stderr as they came; complete once `wait` has resolved. */
   readonly outputPath: string;
+  /** A folder on this host: what the attempt saw as CLOUDAI_OUTPUT; complete once `wait` has resolved. */
+  readonly outputFilesPath: string;
   /** Resolves once it has ended and nothing of it runs any more. The same answer however often it is asked; the answer
    * is on disk before it is given, so a restarted worker gets the same one. Never rejects. */
   wait(): Promise<AttemptExit>;

@@ -3,21 +3,23 @@ import { closeSync, fstatSync, openSync, readdirSync, readSync, rmSync } from "n
 import { join } from "node:path";
 import { CloudError, messageOf } from "../model/error.ts";
 import { guarded } from "./failure.ts";
+import { isKeptName, MANIFEST_FILE, refOfFolder } from "./files.ts";
 import { refOfLog } from "./logs.ts";
 import { checkedVersion } from "./open.ts";
 import { tarEnd, tarHeader, tarPadding } from "./tar.ts";
 
 /**
- * A backup is a plain tar: `backup.json` (a BackupHead), `master.db`, `logs/…` and, last, `end.json` (a BackupEnd), so
+ * A backup is a plain tar: `backup.json` (a BackupHead), `master.db`, `logs/…`, `files/…` and, last, `end.json` (a BackupEnd), so
  * that one which was cut off or changed is known.
  */
 export const HEAD_FILE = "backup.json";
 export const DATABASE_FILE = "master.db";
 export const LOGS_FOLDER = "logs";
+export const FILES_FOLDER = "files";
 export const END_FILE = "end.json";
 
 /** Grows when an older cloudai could not restore it any more. */
-export const BACKUP_FORMAT = 1;
+export const BACKUP_FORMAT = 2;
 
 export interface BackupHead {
   readonly format: number;
@@ -63,7 +65,7 @@ const SNAPSHOT = /^backup-\d+\.tmp(-journal)?$/;
 
 /**
  * The bytes of a backup of the data folder `folder`, whose master may run meanwhile: the database as it is now, then
- * every log, each at least as long as the database says. Blocks for as long as the copy of the database takes, so not for
+ * every log and every file that attempts have left, each at least as long as the database says. Blocks for as long as the copy of the database takes, so not for
  * the master's own thread; the copy needs as much room in `folder` as the database takes.
  * @throws CloudError data_folder, unavailable.
  */
@@ -78,13 +80,13 @@ export async function* packBackup(folder: string, version: string): AsyncGenerat
   } finally {
     closeSync(descriptor);
   }
-  for (const name of logNames(join(folder, LOGS_FOLDER))) {
-    const log = openIfThere(join(folder, name));
-    if (log === undefined) continue;
+  for (const name of keptNames(folder)) {
+    const kept = openIfThere(join(folder, name));
+    if (kept === undefined) continue;
     try {
-      yield* packFile(name, log, nowMs, digest);
+      yield* packFile(name, kept, nowMs, digest);
     } finally {
-      closeSync(log);
+      closeSync(kept);
     }
   }
   yield* packText(END_FILE, digest.end(), nowMs, new Digest());
@@ -163,6 +165,25 @@ function* packFile(name: string, descriptor: number, nowMs: number, digest: Dige
   yield tarPadding(size);
 }
 
+function* keptNames(folder: string): Generator<string> {
+  yield* logNames(join(folder, LOGS_FOLDER));
+  yield* fileNames(join(folder, FILES_FOLDER));
+}
+
+/** Of an attempt's folder the manifest first: whatever it names by then is there to be packed after it. */
+function* fileNames(folder: string): Generator<string> {
+  for (const group of readdirIfThere(folder)) {
+    for (const attempt of readdirIfThere(join(folder, group))) {
+      if (refOfFolder(attempt) === undefined) continue;
+      const path = `${FILES_FOLDER}/${group}/${attempt}`;
+      yield `${path}/${MANIFEST_FILE}`;
+      for (const name of readdirIfThere(join(folder, group, attempt))) {
+        if (isKeptName(name) && name !== MANIFEST_FILE) yield `${path}/${name}`;
+      }
+    }
+  }
+}
+
 /** Relative to the data folder. */
 function* logNames(folder: string): Generator<string> {
   for (const group of readdirIfThere(folder)) {
@@ -190,7 +211,7 @@ function ifThere<T>(open: () => T): T | undefined {
     }
     throw new CloudError(
       "data_folder",
-      `The logs cannot be read: ${messageOf(error)}.`,
+      `Logs or files cannot be read: ${messageOf(error)}.`,
       "Check who owns the data folder.",
     );
   }

@@ -26,3 +26,23 @@ export function syncFolder(folder: string): void {
     closeSync(descriptor);
   }
 }
+
+/** Whether there is nothing (any more) at the path that was opened. */
+export function isGone(error: unknown): boolean {
+  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
+}
+
+/** For the names in a folder that somebody may have removed. */
+export function goneIsEmpty(error: unknown): string[] {
+  if (isGone(error)) return [];
+  throw error;
+}
+
+/** What the disk refused: it may take it later. @param what a sentence's beginning. */
+export function diskError(what: string, error: unknown): CloudError {
+  return new CloudError(
+    "unavailable",
+    `${what}: ${messageOf(error)}.`,
+    "Make room on the disk that holds the data folder, or check that it is mounted for writing.",
+  );
+}

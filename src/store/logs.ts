@@ -22,7 +22,7 @@ import {
   parseAttemptKey,
   quote,
 } from "../model/ids.ts";
-import { makeFolder, syncFolder } from "./folder.ts";
+import { diskError, goneIsEmpty, isGone, makeFolder, syncFolder } from "./folder.ts";
 import type { PrunableLogStore } from "./store.ts";
 
 export interface LogStoreOptions {
@@ -79,7 +79,7 @@ class FileLogStore implements PrunableLogStore {
       writeAll(log.descriptor, bytes.subarray(skip), log.length);
     } catch (error) {
       this.#takeBack(ref, log);
-      throw unavailable(`The output of ${attemptKey(ref)} cannot be stored`, error);
+      throw diskError(`The output of ${attemptKey(ref)} cannot be stored`, error);
     }
     log.length += bytes.length - skip;
     const grown = log.length;
@@ -126,7 +126,7 @@ class FileLogStore implements PrunableLogStore {
       if (this.#madeFolders) syncFolder(this.folder);
       this.#madeFolders = false;
     } catch (error) {
-      throw unavailable(`The output of ${attemptKey(ref)} cannot be brought to the disk`, error);
+      throw diskError(`The output of ${attemptKey(ref)} cannot be brought to the disk`, error);
     }
     log.synced = log.length;
   }
@@ -160,7 +160,7 @@ class FileLogStore implements PrunableLogStore {
     try {
       await unlink(path);
     } catch (error) {
-      if (!isGone(error)) throw unavailable(`The log ${path} cannot be removed`, error);
+      if (!isGone(error)) throw diskError(`The log ${path} cannot be removed`, error);
     }
   }
 
@@ -207,7 +207,7 @@ class FileLogStore implements PrunableLogStore {
       const descriptor = openSync(path, constants.O_RDWR | (create ? constants.O_CREAT : 0), 0o600);
       return { descriptor, path, length: fstatSync(descriptor).size, synced: 0 };
     } catch (error) {
-      throw unavailable(`The log ${path} cannot be opened`, error);
+      throw diskError(`The log ${path} cannot be opened`, error);
     }
   }
 
@@ -241,15 +241,6 @@ export function refOfLog(name: string): AttemptRef | undefined {
   return parseAttemptKey(`${taskId}#${n}`);
 }
 
-function isGone(error: unknown): boolean {
-  return error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR");
-}
-
-function goneIsEmpty(error: unknown): string[] {
-  if (isGone(error)) return [];
-  throw error;
-}
-
 function writeAll(descriptor: number, bytes: Uint8Array, position: number): void {
   for (let done = 0; done < bytes.length; ) {
     done += writeSync(descriptor, bytes, done, bytes.length - done, position + done);
@@ -265,12 +256,4 @@ function readAt(descriptor: number, position: number, length: number): Uint8Arra
     done += got;
   }
   return done === length ? bytes : bytes.subarray(0, done);
-}
-
-function unavailable(what: string, error: unknown): CloudError {
-  return new CloudError(
-    "unavailable",
-    `${what}: ${messageOf(error)}.`,
-    "Make room on the disk that holds the data folder, or check that it is mounted for writing.",
-  );
 }

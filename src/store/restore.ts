@@ -9,9 +9,11 @@ import {
   DATABASE_FILE,
   Digest,
   END_FILE,
+  FILES_FOLDER,
   HEAD_FILE,
   LOGS_FOLDER,
 } from "./backup.ts";
+import { isKeptName, MANIFEST_FILE, refOfFolder } from "./files.ts";
 import { syncFolder } from "./folder.ts";
 import { refOfLog } from "./logs.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
@@ -24,7 +26,9 @@ export interface BackupSummary {
   readonly tasks: number;
   readonly events: number;
   readonly logs: number;
-  /** Of database and logs. */
+  /** That attempts have left. */
+  readonly files: number;
+  /** Of database, logs and files. */
   readonly bytes: number;
 }
 
@@ -64,6 +68,7 @@ async function readBackup(
   let head: BackupHead | undefined;
   let end: BackupEnd | undefined;
   let bytes = 0;
+  const count = { logs: 0, files: 0 };
   for await (const entry of readTar(source)) {
     const { name, size } = entry;
     if (end !== undefined || (name === HEAD_FILE) !== (head === undefined)) throw misplaced(name);
@@ -76,7 +81,9 @@ async function readBackup(
       head = checkedHead(await readJson<BackupHead>(entry, digest));
       continue;
     }
-    if (!isOurs(name)) throw misplaced(name);
+    const kind = kindOf(name);
+    if (kind === undefined) throw misplaced(name);
+    if (kind !== "other") count[kind] += 1;
     bytes += size;
     await copy(entry, digest, sinkFor(name));
   }
@@ -86,7 +93,7 @@ async function readBackup(
     throw notABackup("is damaged: its content does not fit its checksum");
   }
   const { version, created_at_ms, tasks, events } = head;
-  return { version, createdAtMs: created_at_ms, tasks, events, logs: found.files - 2, bytes };
+  return { version, createdAtMs: created_at_ms, tasks, events, ...count, bytes };
 }
 
 async function copy({ content }: TarEntry, digest: Digest, sink: Sink): Promise<void> {
@@ -131,9 +138,13 @@ function checkedHead(head: BackupHead): BackupHead {
 }
 
 /** Nothing else may be unpacked, least of all outside of the folder. */
-function isOurs(name: string): boolean {
-  const [, group, log = ""] = new RegExp(`^${LOGS_FOLDER}/([0-9a-f]{2})/([^/]+)$`).exec(name) ?? [];
-  return name === DATABASE_FILE || (group !== undefined && refOfLog(log) !== undefined);
+function kindOf(name: string): "logs" | "files" | "other" | undefined {
+  if (name === DATABASE_FILE) return "other";
+  const [folder, group = "", attempt = "", file = "", ...deeper] = name.split("/");
+  if (!/^[0-9a-f]{2}$/.test(group) || deeper.length > 0) return undefined;
+  if (folder === LOGS_FOLDER) return file === "" && refOfLog(attempt) !== undefined ? "logs" : undefined;
+  if (folder !== FILES_FOLDER || refOfFolder(attempt) === undefined || !isKeptName(file)) return undefined;
+  return file === MANIFEST_FILE ? "other" : "files";
 }
 
 function misplaced(name: string): CloudError {

@@ -1,6 +1,7 @@
 // Called by: master (writes), gateway (reads). May touch: model, lib, its own files. Never: decides, or changes a
 // thing that it was not given in a Batch.
 import type { ClusterEvent } from "../model/event.ts";
+import type { FileListing, KeptFile, LeftOut } from "../model/files.ts";
 import type { AttemptRef, TaskId, WorkerId } from "../model/ids.ts";
 import type { Attempt, Task, TaskStatus } from "../model/task.ts";
 import type { Worker } from "../model/worker.ts";
@@ -154,3 +155,31 @@ export interface PrunableLogStore extends LogStore {
    */
   remove(ref: AttemptRef): Promise<void>;
 }
+
+/** Keeps the files that attempts leave, and what of them was left out. An attempt without any costs nothing. */
+export interface FileStore {
+  /**
+   * Appends the part of `data` that lies past what there is of `file`, as `LogStore.append` does. A file that is whole is
+   * compared with its digest, which makes it one of the attempt's, or lets it begin anew at 0.
+   * @param file its path has no `pathProblem`.
+   * @returns the length afterwards, and whether the file is whole, known to be right, and noted.
+   * @throws CloudError unavailable when the disk is full or read-only; invalid_argument for what cannot be a digest or a size.
+   */
+  append(
+    ref: AttemptRef,
+    file: KeptFile,
+    offset: number,
+    data: Uint8Array,
+  ): Promise<{ length: number; done: boolean }>;
+  /** Notes it once, however often it is said. @throws CloudError unavailable. */
+  leaveOut(ref: AttemptRef, leftOut: LeftOut): void;
+  /** What there is by now, by path; empty for an attempt that left nothing. @throws CloudError unavailable. */
+  listing(ref: AttemptRef): FileListing;
+  /** A file of the listing, and where its bytes lie; undefined for any other path. @throws CloudError unavailable. */
+  find(ref: AttemptRef, path: string): { readonly file: KeptFile; readonly diskPath: string } | undefined;
+  /** All of it is on the disk when it returns; called before an attempt's end is committed. @throws CloudError unavailable. */
+  sync(ref: AttemptRef): void;
+}
+
+/** Files that can be forgotten; `list` and `remove` are as those of PrunableLogStore. */
+export interface PrunableFileStore extends FileStore, Pick<PrunableLogStore, "list" | "remove"> {}

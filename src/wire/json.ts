@@ -235,6 +235,29 @@ export const TaskLogsJson = Type.Object({
 });
 export type TaskLogsJson = Static<typeof TaskLogsJson>;
 
+export const TaskFileJson = Type.Object({
+  path: Type.String({ description: "Below the output folder; for GET /api/tasks/{id}/files/{path}" }),
+  bytes: Type.Integer(),
+  sha256: Type.String({ description: "Of the content, in hexadecimal" }),
+  modified_at: seconds("When it was last written"),
+});
+export type TaskFileJson = Static<typeof TaskFileJson>;
+
+export const TaskFilesJson = Type.Object({
+  task_id: Type.String(),
+  attempt: orNull(Type.Integer({ description: "Who left them; null before the first" })),
+  status: words(STATUSES),
+  files: Type.Array(TaskFileJson, { description: "By path; complete once the attempt has ended" }),
+  left_out: Type.Array(Type.Object({ path: Type.String(), reason: Type.String() }), {
+    description: "What was in the output folder and is not kept",
+  }),
+  truncated: Type.Boolean({ description: "Something was left out" }),
+  files_removed: Type.Boolean({
+    description: "There may have been files; they were too old to be kept (--keep-logs)",
+  }),
+});
+export type TaskFilesJson = Static<typeof TaskFilesJson>;
+
 export const ResourcesJson = Type.Object({
   cpu: Type.Number(),
   memory: Type.Number(),

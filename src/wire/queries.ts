@@ -50,6 +50,10 @@ export const TaskLogsQuery = Type.Object({
   ),
 });
 
+export const TaskFilesQuery = Type.Object({
+  attempt: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: "Default: the last" })),
+});
+
 export const MetricsQuery = Type.Object({
   range: Type.Optional(
     Type.String({ description: "Adds `history`, so far back: `90s`, `15m`; at most 15 minutes" }),
@@ -102,6 +106,7 @@ export const AnnounceRequestJson = Type.Object({
 export const submitQuery = new FieldReader(SubmitQuery);
 export const taskListQuery = new FieldReader(TaskListQuery);
 export const taskLogsQuery = new FieldReader(TaskLogsQuery);
+export const taskFilesQuery = new FieldReader(TaskFilesQuery);
 export const metricsQuery = new FieldReader(MetricsQuery);
 export const eventsQuery = new FieldReader(EventsQuery);
 export const viewerQuery = new FieldReader(ViewerQuery);

@@ -3,6 +3,8 @@
 import { create, type MessageInitShape } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 import {
+  type AppendFileRequest,
+  type AppendFileRequestSchema,
   type AttemptFinished,
   type AttemptFinishedSchema,
   type AttemptRef as AttemptRefMessage,
@@ -15,6 +17,7 @@ import {
   StartAttemptSchema,
 } from "../gen/cloudai/v1/worker_service_pb.ts";
 import { CloudError, type ErrorCode, messageOf } from "../model/error.ts";
+import type { FilePart } from "../model/files.ts";
 import { type AttemptRef, isTaskId, quote, type TaskId, workerId } from "../model/ids.ts";
 import {
   type AttemptExit,
@@ -155,6 +158,36 @@ export function exitTo(exit: AttemptExit): MessageInitShape<typeof AttemptFinish
     ...(exit.startedAtMs === undefined ? {} : { startedAtMs: BigInt(exit.startedAtMs) }),
     ...(exit.exitCode === undefined ? {} : { exitCode: exit.exitCode }),
   };
+}
+
+/** @throws CloudError invalid_argument when it is neither a piece nor a reason. */
+export function filePartFrom({ path, content }: AppendFileRequest): FilePart {
+  switch (content.case) {
+    case "chunk": {
+      const { size, sha256, modifiedAtMs, offset, data } = content.value;
+      const file = { path, bytes: Number(size), sha256, modifiedAtMs: Number(modifiedAtMs) };
+      return { kind: "chunk", file, offset: Number(offset), data };
+    }
+    case "leftOut":
+      return { kind: "left_out", path, reason: content.value };
+    default:
+      throw new CloudError("invalid_argument", "content is missing; it must be chunk or left_out.");
+  }
+}
+
+export function filePartTo(
+  part: FilePart,
+): Pick<MessageInitShape<typeof AppendFileRequestSchema>, "path" | "content"> {
+  if (part.kind === "left_out") return { path: part.path, content: { case: "leftOut", value: part.reason } };
+  const { path, bytes, sha256, modifiedAtMs } = part.file;
+  const value = {
+    size: BigInt(bytes),
+    sha256,
+    modifiedAtMs: BigInt(Math.round(modifiedAtMs)),
+    offset: BigInt(part.offset),
+    data: part.data,
+  };
+  return { path, content: { case: "chunk", value } };
 }
 
 const EMPTY_HOST: HostSample = {

@@ -7,6 +7,7 @@ import { attemptKey } from "../model/ids.ts";
 import type { AttemptExit } from "../model/task.ts";
 import type { AttemptSample, HeldAttempt } from "../model/worker.ts";
 import type { AttemptOrder, RuntimeAttempt, StopCause } from "../runtime/runtime.ts";
+import { FileShipper } from "./files.ts";
 import type { MasterLink } from "./link.ts";
 import { OutputShipper, type OutputSource, type Slots } from "./output.ts";
 
@@ -19,11 +20,20 @@ export interface AttemptContext {
   readonly clock: Clock;
   /** Where an attempt's output is read from. */
   readonly outputOf: (attempt: RuntimeAttempt) => OutputSource;
+  /** Absent: what attempts leave in files is not kept. */
+  readonly outputFiles?: OutputFiles;
   readonly maxLogBytes: number;
   readonly stopGraceMs: number;
   readonly log: Logger;
   /** An attempt has started or ended: worth a heartbeat. */
   changed(): void;
+}
+
+/** Where attempts leave files. */
+export interface OutputFiles {
+  folderOf(attempt: RuntimeAttempt): string;
+  /** Of one attempt's files together. */
+  readonly maxBytes: number;
 }
 
 /** An attempt that ends within so long and prints nothing may be told of once, not twice; a person sees no difference. */
@@ -92,7 +102,7 @@ export class LiveAttempt {
         announce: () => this.#reportStarted(running),
       }),
     ]);
-    await this.#reportFinished(exit, output);
+    await this.#reportFinished(exit, output, this.#filesOf(running));
     await running.release().catch((error: unknown) => {
       log.warn("attempt could not be removed completely", { reason: messageOf(error) });
     });
@@ -141,6 +151,19 @@ export class LiveAttempt {
     const { ref } = this.order;
     const source = outputOf(running);
     return new OutputShipper({ ref, source, maxBytes: maxLogBytes, master, slots, clock, log });
+  }
+
+  #filesOf(running: RuntimeAttempt): FileShipper | undefined {
+    const { outputFiles, slots, log } = this.context;
+    if (outputFiles === undefined) return undefined;
+    const { maxBytes } = outputFiles;
+    return new FileShipper({
+      ref: this.order.ref,
+      folder: outputFiles.folderOf(running),
+      maxBytes,
+      slots,
+      log,
+    });
   }
 
   async #untilEnded(
@@ -192,10 +215,11 @@ export class LiveAttempt {
     if (stale) this.stop(this.context.stopGraceMs);
   }
 
-  async #reportFinished(exit: AttemptExit, output?: OutputShipper): Promise<void> {
+  async #reportFinished(exit: AttemptExit, output?: OutputShipper, files?: FileShipper): Promise<void> {
     const { ref } = this.order;
     await this.context.master.untilAnswered(`the end of ${attemptKey(ref)}`, async (session) => {
       await output?.assure(session);
+      await files?.assure(session);
       return session.reportFinished(ref, exit);
     });
   }

@@ -1,4 +1,5 @@
 // What the worker needs of a way to its master, and no more; rpc.ts speaks gRPC.
+import type { FileAnswer, FilePart } from "../model/files.ts";
 import type { AttemptRef } from "../model/ids.ts";
 import type { AttemptExit } from "../model/task.ts";
 import type { Heartbeat, WorkerHello } from "../model/worker.ts";
@@ -56,6 +57,8 @@ export interface MasterConnection {
   reportFinished(ref: AttemptRef, exit: AttemptExit): Promise<boolean>;
   /** `offset` in bytes; empty `data` only asks. */
   appendLog(ref: AttemptRef, offset: number, data: Uint8Array): Promise<LogAnswer>;
+  /** Says one part of what an attempt has left in files. @throws CloudError internal when the master can never take it. */
+  appendFile(ref: AttemptRef, part: FilePart): Promise<FileAnswer>;
   /** Lets go of it; calls in flight fail. Once is enough, more does no harm. */
   close(): void;
 }

@@ -4,6 +4,7 @@ import type { Logger } from "../lib/log.ts";
 import { messageOf } from "../model/error.ts";
 import type { HostSample, WorkerHello } from "../model/worker.ts";
 import type { Runtime, RuntimeAttempt } from "../runtime/runtime.ts";
+import type { OutputFiles } from "./attempt.ts";
 import { Attempts } from "./attempts.ts";
 import type { Dial } from "./connection.ts";
 import { Heartbeats } from "./heartbeats.ts";
@@ -22,6 +23,8 @@ export interface WorkerLifeParts {
   readonly dial: Dial;
   readonly runtimes: readonly Runtime[];
   readonly outputOf: (attempt: RuntimeAttempt) => OutputSource;
+  /** Absent: what attempts leave in files is not kept. */
+  readonly outputFiles?: OutputFiles;
   readonly sampleHost: () => Promise<HostSample>;
   readonly maxLogBytes: number;
   readonly stopGraceMs: number;

@@ -23,6 +23,8 @@ export interface WorkerOptions {
   readonly dataDir: string;
   /** How much of one attempt's output is kept. */
   readonly maxLogMib: number;
+  /** How much one attempt's files may have together; 0: none are kept. */
+  readonly maxOutputMib: number;
   readonly pull: "missing" | "always" | "never";
   /** Socket or URL of the Docker Engine; absent: `DOCKER_HOST`, else `/var/run/docker.sock`. */
   readonly dockerHost?: string;

@@ -8,10 +8,19 @@ import {
   WorkerService,
 } from "../gen/cloudai/v1/worker_service_pb.ts";
 import { CloudError, messageOf } from "../model/error.ts";
+import type { FileAnswer, FilePart } from "../model/files.ts";
 import type { AttemptRef } from "../model/ids.ts";
 import type { AttemptExit } from "../model/task.ts";
 import type { Heartbeat } from "../model/worker.ts";
-import { attemptRefFrom, attemptRefTo, exitTo, heartbeatTo, helloTo, resourcesFrom } from "../wire/rpc.ts";
+import {
+  attemptRefFrom,
+  attemptRefTo,
+  exitTo,
+  filePartTo,
+  heartbeatTo,
+  helloTo,
+  resourcesFrom,
+} from "../wire/rpc.ts";
 import type { Dial, LogAnswer, MasterCommand, MasterConnection, Opened, StartOrder } from "./connection.ts";
 
 /** Most that one unary call may take. */
@@ -77,6 +86,12 @@ class GrpcConnection implements MasterConnection {
     const request = { sessionId, attempt: attemptRefTo(ref), offset: BigInt(offset), data };
     const { length, unwanted } = await this.#call((options) => this.client.appendLog(request, options));
     return { length: Number(length), unwanted };
+  }
+
+  async appendFile(ref: AttemptRef, part: FilePart): Promise<FileAnswer> {
+    const request = { sessionId: this.opened.sessionId, attempt: attemptRefTo(ref), ...filePartTo(part) };
+    const answer = await this.#call((options) => this.client.appendFile(request, options));
+    return { length: Number(answer.length), done: answer.done, unwanted: answer.unwanted };
   }
 
   close(): void {
@@ -188,6 +203,9 @@ function refusalOf(error: unknown): CloudError {
       return new CloudError("invalid_argument", error.rawMessage, "Start the worker with other options.");
     case Code.FailedPrecondition:
       return new CloudError("session_over", error.rawMessage);
+    case Code.Unimplemented:
+    case Code.Internal:
+      return new CloudError("internal", error.rawMessage);
     default:
       return new CloudError("unavailable", error.rawMessage);
   }

@@ -2,6 +2,7 @@
 import type { Cancel, Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { CloudError, messageOf, unreachable } from "../model/error.ts";
+import type { FileAnswer, FilePart } from "../model/files.ts";
 import type { AttemptRef } from "../model/ids.ts";
 import type { AttemptExit } from "../model/task.ts";
 import type { Heartbeat, Sample, WorkerHello } from "../model/worker.ts";
@@ -91,6 +92,11 @@ export class Session {
   /** `offset` in bytes; empty `data` only asks. @throws as MasterConnection does. */
   appendLog(ref: AttemptRef, offset: number, data: Uint8Array): Promise<LogAnswer> {
     return this.#call(() => this.connection.appendLog(ref, offset, data));
+  }
+
+  /** @throws as MasterConnection does. */
+  appendFile(ref: AttemptRef, part: FilePart): Promise<FileAnswer> {
+    return this.#call(() => this.connection.appendFile(ref, part));
   }
 
   async #call<T>(call: () => Promise<T>): Promise<T> {

@@ -56,6 +56,10 @@ async function assemble(options: WorkerOptions, cleanup: Cleanup): Promise<Runni
     dial: grpcDial(options.master),
     runtimes,
     outputOf: (attempt) => fileOutput(attempt.outputPath),
+    outputFiles: {
+      folderOf: (attempt) => attempt.outputFilesPath,
+      maxBytes: options.maxOutputMib * MIB,
+    },
     sampleHost: () => sampler.sample(),
     maxLogBytes: options.maxLogMib * MIB,
     stopGraceMs: options.stopGraceMs,

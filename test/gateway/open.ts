@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type RunningGateway, startGateway } from "../../src/gateway/server.ts";
 import { createLogger } from "../../src/lib/log.ts";
+import { openFileStore } from "../../src/store/files.ts";
 import { openLogStore } from "../../src/store/logs.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import type { LogStore, PrunableStore } from "../../src/store/store.ts";
+import type { FileStore, LogStore, PrunableStore } from "../../src/store/store.ts";
 import { TelemetryHub } from "../../src/telemetry/hub.ts";
 import { FakeMaster } from "./fake-master.ts";
 
@@ -18,6 +19,7 @@ export interface OpenGateway {
   readonly master: FakeMaster;
   readonly store: PrunableStore;
   readonly logs: LogStore;
+  readonly files: FileStore;
   readonly hub: TelemetryHub;
   /** Answers with three bytes; that of a real master is tested with one. */
   readonly backup: () => Promise<ReadableStream<Uint8Array>>;
@@ -33,6 +35,7 @@ export async function openGateway(): Promise<OpenGateway> {
   const log = createLogger({ level: "warn", write: (line) => complaints.push(line) });
   const store = openSqliteStore({ path: join(folder, "master.db") });
   const logs = openLogStore({ folder: join(folder, "logs") });
+  const files = openFileStore(join(folder, "files"));
   const hub = new TelemetryHub({ now: () => performance.now() });
   const backup = async () => new Blob(["tar"]).stream();
   const master = new FakeMaster(store, hub);
@@ -42,6 +45,7 @@ export async function openGateway(): Promise<OpenGateway> {
     master,
     store,
     logs,
+    files,
     hub,
     backup,
     log,
@@ -56,6 +60,7 @@ export async function openGateway(): Promise<OpenGateway> {
     master,
     store,
     logs,
+    files,
     hub,
     backup,
     complaints,

@@ -100,6 +100,8 @@ test("/openapi/json has every path, each with its parameters and answers", async
     "get /api/backup",
     "get /api/tasks",
     "get /api/tasks/{id}",
+    "get /api/tasks/{id}/files",
+    "get /api/tasks/{id}/files/{path}",
     "get /api/tasks/{id}/logs",
     "get /api/workers",
     "get /api/workers/{id}",

@@ -38,6 +38,7 @@ function callsOf(connection: MasterConnection): MasterConnection {
     reportStarted: (ref, atMs) => connection.reportStarted(ref, atMs),
     reportFinished: (ref, exit) => connection.reportFinished(ref, exit),
     appendLog: (ref, offset, data) => connection.appendLog(ref, offset, data),
+    appendFile: (ref, part) => connection.appendFile(ref, part),
     close: () => connection.close(),
   };
 }

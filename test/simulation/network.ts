@@ -242,6 +242,8 @@ export class Connection {
         (await ask((speech, session) => speech.reportFinished(session, ref, exit))).stale,
       appendLog: (ref, offset, data) =>
         ask(async (speech, session) => speech.appendLog(session, ref, offset, data)),
+      // Simulated attempts leave no files.
+      appendFile: async () => ({ length: 0, done: false, unwanted: true }),
       close: () => this.close(),
     };
   }

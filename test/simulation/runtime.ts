@@ -220,6 +220,7 @@ export class SimulatedRuntime implements Runtime {
       order: run.order,
       startedAtMs: run.startedAtMs,
       outputPath: "",
+      outputFilesPath: "",
       wait: () => ended,
       stop: async (cause, graceMs) => {
         await this.#pause(world.between(0, 20));

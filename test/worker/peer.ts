@@ -249,6 +249,7 @@ export class Scene {
       heartbeatIntervalMs: 5_000,
       dataDir: join(this.folder, "w1"),
       maxLogMib: 64,
+      maxOutputMib: 256,
       pull: "never",
       stopGraceMs: 2_000,
       onStop: "cancel",

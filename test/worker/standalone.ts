@@ -12,6 +12,7 @@ const worker = await startWorker({
   heartbeatIntervalMs: 5_000,
   dataDir,
   maxLogMib: 64,
+  maxOutputMib: 256,
   pull: "never",
   stopGraceMs: 2_000,
   onStop: "cancel",

@@ -33,6 +33,7 @@ function running(ranMs: number) {
     order,
     startedAtMs: host.wallMs - ranMs,
     outputPath: "",
+    outputFilesPath: "",
     wait: () => new Promise<AttemptExit>(() => {}),
     stop: async (cause) => void stops.push({ atMs: world.nowMs, cause }),
     usage: async () => undefined,

@@ -66,5 +66,8 @@ export const paths = {
   task: (id: string) => `api/tasks/${encodeURIComponent(id)}`,
   logs: (id: string, query: Readonly<Record<string, string>> = {}) =>
     `api/tasks/${encodeURIComponent(id)}/logs?${new URLSearchParams(query)}`,
+  files: (id: string) => `api/tasks/${encodeURIComponent(id)}/files`,
+  file: (id: string, path: string) =>
+    `api/tasks/${encodeURIComponent(id)}/files/${path.split("/").map(encodeURIComponent).join("/")}`,
   schema: "openapi/json",
 } as const;

@@ -9,6 +9,7 @@ import { go, link } from "../data/route.ts";
 import { bodyOf, submit } from "../data/submit.ts";
 import { Attempts } from "../parts/attempts.tsx";
 import { Facts } from "../parts/facts.tsx";
+import { Files } from "../parts/files.tsx";
 import { LogView } from "../parts/log-view.tsx";
 import { Missing } from "../parts/missing.tsx";
 import { ask, attempt } from "../parts/notes.tsx";
@@ -34,6 +35,7 @@ export function TaskPage({ id }: { id: string }) {
         </div>
         <div class="story">
           <Attempts task={task} />
+          <Files task={task} />
           <Logs key={id} task={task} />
         </div>
       </div>

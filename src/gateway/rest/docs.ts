@@ -10,7 +10,8 @@ const MEANING: Readonly<Record<number, string>> = {
   400: "Malformed JSON or a wrong value; the message names it",
   404: "Unknown id",
   409: "Not possible in this state",
-  410: "Plain text was asked for, but the output was too old to be kept",
+  410: "What is asked for was too old to be kept, and an error is the only way to say so",
+  416: "No byte of the range is in the file",
   413: "Body over 1 MiB",
   415: "Content type is not JSON",
   422: "No worker of the cluster could ever hold it",
@@ -29,6 +30,8 @@ export interface RouteDocs {
   readonly answer?: TSchema;
   /** It also, or only, answers with plain text. */
   readonly text?: boolean;
+  /** It answers with bytes. */
+  readonly bytes?: boolean;
   readonly errors?: readonly number[];
 }
 
@@ -38,7 +41,7 @@ export function route(docs: RouteDocs): {
   query?: TObject;
   detail: DocumentDecoration;
 } {
-  const { tag, summary, description, query, body, status = 200, answer, text, errors = [] } = docs;
+  const { tag, summary, description, query, body, status = 200, answer, text, bytes, errors = [] } = docs;
   const failures = errors.map((code) => [code, { description: MEANING[code], content: json(ErrorJson) }]);
   return {
     parse: "none",
@@ -53,6 +56,9 @@ export function route(docs: RouteDocs): {
           description: MEANING[status] ?? "",
           content: {
             ...(answer === undefined ? {} : json(answer)),
+            ...(bytes
+              ? { "application/octet-stream": { schema: { type: "string", format: "binary" } } }
+              : {}),
             ...(text ? { "text/plain": { schema: { type: "string" } } } : {}),
           },
         },

@@ -10,7 +10,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file cloudai/v1/worker_service.proto.
  */
 export const file_cloudai_v1_worker_service: GenFile = /*@__PURE__*/
-  fileDesc("Ch9jbG91ZGFpL3YxL3dvcmtlcl9zZXJ2aWNlLnByb3RvEgpjbG91ZGFpLnYxIi0KCkF0dGVtcHRSZWYSDwoHdGFza19pZBgBIAEoCRIOCgZudW1iZXIYAiABKA0iXAoJUmVzb3VyY2VzEhIKCmNwdV9taWxsaXMYASABKA0SEgoKbWVtb3J5X21pYhgCIAEoBBITCgtzdG9yYWdlX21pYhgDIAEoBBISCgpncHVfbWlsbGlzGAQgASgNItwCChJPcGVuU2Vzc2lvblJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEicKCGNhcGFjaXR5GAMgASgLMhUuY2xvdWRhaS52MS5SZXNvdXJjZXMSOgoGbGFiZWxzGAQgAygLMiouY2xvdWRhaS52MS5PcGVuU2Vzc2lvblJlcXVlc3QuTGFiZWxzRW50cnkSEAoIcnVudGltZXMYBSADKAkSDwoHdmVyc2lvbhgGIAEoCRIlCgRoZWxkGAcgAygLMhcuY2xvdWRhaS52MS5IZWxkQXR0ZW1wdBIPCgdhZGRyZXNzGAggASgJEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgJIAEoDRIQCghzdG9wcGluZxgKIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImQKC0hlbGRBdHRlbXB0EicKB2F0dGVtcHQYASABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSGgoNc3RhcnRlZF9hdF9tcxgCIAEoA0gAiAEBQhAKDl9zdGFydGVkX2F0X21zIucBChNPcGVuU2Vzc2lvblJlc3BvbnNlEisKBm9wZW5lZBgBIAEoCzIZLmNsb3VkYWkudjEuU2Vzc2lvbk9wZW5lZEgAEikKBXN0YXJ0GAIgASgLMhguY2xvdWRhaS52MS5TdGFydEF0dGVtcHRIABInCgRzdG9wGAMgASgLMhcuY2xvdWRhaS52MS5TdG9wQXR0ZW1wdEgAEiAKBHBpbmcYBCABKAsyEC5jbG91ZGFpLnYxLlBpbmdIABIiCgVkcmFpbhgFIAEoCzIRLmNsb3VkYWkudjEuRHJhaW5IAEIJCgdtZXNzYWdlIm4KDVNlc3Npb25PcGVuZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEiQKBHN0b3AYAyADKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSEgoKdGltZW91dF9tcxgEIAEoDSKiAgoMU3RhcnRBdHRlbXB0EicKB2F0dGVtcHQYASABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSDQoFaW1hZ2UYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIoCglyZXNvdXJjZXMYBCABKAsyFS5jbG91ZGFpLnYxLlJlc291cmNlcxIuCgNlbnYYBSADKAsyIS5jbG91ZGFpLnYxLlN0YXJ0QXR0ZW1wdC5FbnZFbnRyeRIXCg90aW1lb3V0X3NlY29uZHMYBiABKA0SDAoEbmFtZRgHIAEoCRIPCgd1c2VyX2lkGAggASgJEgsKA3RhZxgJIAEoCRoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImoKC1N0b3BBdHRlbXB0EicKB2F0dGVtcHQYASABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSFQoIZ3JhY2VfbXMYAiABKA1IAIgBARIOCgZyZWFzb24YAyABKAlCCwoJX2dyYWNlX21zIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiEwoFRHJhaW4SCgoCb24YASABKAgisgEKFFNlbmRIZWFydGJlYXRSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSCwoDc2VxGAIgASgEEhQKDGVjaG9lZF9ub25jZRgDIAEoBBIkCgRob3N0GAQgASgLMhYuY2xvdWRhaS52MS5Ib3N0U2FtcGxlEisKCGF0dGVtcHRzGAUgAygLMhkuY2xvdWRhaS52MS5BdHRlbXB0U2FtcGxlEhAKCHN0b3BwaW5nGAYgASgIIpgCCgpIb3N0U2FtcGxlEhEKCWNwdV91c2FnZRgBIAEoARIUCgxtZW1vcnlfdXNhZ2UYAiABKAESEQoJZ3B1X3VzYWdlGAMgASgBEhUKDXN0b3JhZ2VfdXNhZ2UYBCABKAESFAoMbG9hZF9hdmVyYWdlGAUgAygBEhQKDGNwdV9wZXJfY29yZRgGIAMoARIYChBtZW1vcnlfdG90YWxfbWliGAcgASgEEhcKD21lbW9yeV91c2VkX21pYhgIIAEoBBIYChBuZXR3b3JrX2luX2J5dGVzGAkgASgBEhkKEW5ldHdvcmtfb3V0X2J5dGVzGAogASgBEiMKBGdwdXMYCyADKAsyFS5jbG91ZGFpLnYxLkdwdVNhbXBsZSKFAQoJR3B1U2FtcGxlEgwKBG5hbWUYASABKAkSEwoLdXRpbGlzYXRpb24YAiABKAESFwoPbWVtb3J5X3VzZWRfbWliGAMgASgEEhgKEG1lbW9yeV90b3RhbF9taWIYBCABKAQSEwoLdGVtcGVyYXR1cmUYBSABKAESDQoFcG93ZXIYBiABKAEijQEKDUF0dGVtcHRTYW1wbGUSJwoHYXR0ZW1wdBgBIAEoCzIWLmNsb3VkYWkudjEuQXR0ZW1wdFJlZhIoCglhbGxvY2F0ZWQYAiABKAsyFS5jbG91ZGFpLnYxLlJlc291cmNlcxIQCghjcHVfdXNlZBgDIAEoARIXCg9tZW1vcnlfdXNlZF9taWIYBCABKAEiFwoVU2VuZEhlYXJ0YmVhdFJlc3BvbnNlIr0BChRSZXBvcnRBdHRlbXB0UmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEicKB2F0dGVtcHQYAiABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSLQoHc3RhcnRlZBgDIAEoCzIaLmNsb3VkYWkudjEuQXR0ZW1wdFN0YXJ0ZWRIABIvCghmaW5pc2hlZBgEIAEoCzIbLmNsb3VkYWkudjEuQXR0ZW1wdEZpbmlzaGVkSABCCAoGcmVwb3J0Ih8KDkF0dGVtcHRTdGFydGVkEg0KBWF0X21zGAEgASgDIs8BCg9BdHRlbXB0RmluaXNoZWQSDQoFYXRfbXMYASABKAMSFgoJZXhpdF9jb2RlGAIgASgFSACIAQESDgoGcmVhc29uGAMgASgJEg4KBnNpZ25hbBgEIAEoCRIVCg1vdXRfb2ZfbWVtb3J5GAUgASgIEhEKCXRpbWVkX291dBgGIAEoCBIPCgdzdG9wcGVkGAcgASgIEhoKDXN0YXJ0ZWRfYXRfbXMYCCABKANIAYgBAUIMCgpfZXhpdF9jb2RlQhAKDl9zdGFydGVkX2F0X21zIiYKFVJlcG9ydEF0dGVtcHRSZXNwb25zZRINCgVzdGFsZRgBIAEoCCJtChBBcHBlbmRMb2dSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSJwoHYXR0ZW1wdBgCIAEoCzIWLmNsb3VkYWkudjEuQXR0ZW1wdFJlZhIOCgZvZmZzZXQYAyABKAQSDAoEZGF0YRgEIAEoDCI1ChFBcHBlbmRMb2dSZXNwb25zZRIOCgZsZW5ndGgYASABKAQSEAoIdW53YW50ZWQYAiABKAgy1wIKDVdvcmtlclNlcnZpY2USUAoLT3BlblNlc3Npb24SHi5jbG91ZGFpLnYxLk9wZW5TZXNzaW9uUmVxdWVzdBofLmNsb3VkYWkudjEuT3BlblNlc3Npb25SZXNwb25zZTABElQKDVNlbmRIZWFydGJlYXQSIC5jbG91ZGFpLnYxLlNlbmRIZWFydGJlYXRSZXF1ZXN0GiEuY2xvdWRhaS52MS5TZW5kSGVhcnRiZWF0UmVzcG9uc2USVAoNUmVwb3J0QXR0ZW1wdBIgLmNsb3VkYWkudjEuUmVwb3J0QXR0ZW1wdFJlcXVlc3QaIS5jbG91ZGFpLnYxLlJlcG9ydEF0dGVtcHRSZXNwb25zZRJICglBcHBlbmRMb2cSHC5jbG91ZGFpLnYxLkFwcGVuZExvZ1JlcXVlc3QaHS5jbG91ZGFpLnYxLkFwcGVuZExvZ1Jlc3BvbnNlYgZwcm90bzM");
+  fileDesc("Ch9jbG91ZGFpL3YxL3dvcmtlcl9zZXJ2aWNlLnByb3RvEgpjbG91ZGFpLnYxIi0KCkF0dGVtcHRSZWYSDwoHdGFza19pZBgBIAEoCRIOCgZudW1iZXIYAiABKA0iXAoJUmVzb3VyY2VzEhIKCmNwdV9taWxsaXMYASABKA0SEgoKbWVtb3J5X21pYhgCIAEoBBITCgtzdG9yYWdlX21pYhgDIAEoBBISCgpncHVfbWlsbGlzGAQgASgNItwCChJPcGVuU2Vzc2lvblJlcXVlc3QSEQoJd29ya2VyX2lkGAEgASgJEhMKC2luc3RhbmNlX2lkGAIgASgJEicKCGNhcGFjaXR5GAMgASgLMhUuY2xvdWRhaS52MS5SZXNvdXJjZXMSOgoGbGFiZWxzGAQgAygLMiouY2xvdWRhaS52MS5PcGVuU2Vzc2lvblJlcXVlc3QuTGFiZWxzRW50cnkSEAoIcnVudGltZXMYBSADKAkSDwoHdmVyc2lvbhgGIAEoCRIlCgRoZWxkGAcgAygLMhcuY2xvdWRhaS52MS5IZWxkQXR0ZW1wdBIPCgdhZGRyZXNzGAggASgJEh0KFWhlYXJ0YmVhdF9pbnRlcnZhbF9tcxgJIAEoDRIQCghzdG9wcGluZxgKIAEoCBotCgtMYWJlbHNFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImQKC0hlbGRBdHRlbXB0EicKB2F0dGVtcHQYASABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSGgoNc3RhcnRlZF9hdF9tcxgCIAEoA0gAiAEBQhAKDl9zdGFydGVkX2F0X21zIucBChNPcGVuU2Vzc2lvblJlc3BvbnNlEisKBm9wZW5lZBgBIAEoCzIZLmNsb3VkYWkudjEuU2Vzc2lvbk9wZW5lZEgAEikKBXN0YXJ0GAIgASgLMhguY2xvdWRhaS52MS5TdGFydEF0dGVtcHRIABInCgRzdG9wGAMgASgLMhcuY2xvdWRhaS52MS5TdG9wQXR0ZW1wdEgAEiAKBHBpbmcYBCABKAsyEC5jbG91ZGFpLnYxLlBpbmdIABIiCgVkcmFpbhgFIAEoCzIRLmNsb3VkYWkudjEuRHJhaW5IAEIJCgdtZXNzYWdlIm4KDVNlc3Npb25PcGVuZWQSEgoKc2Vzc2lvbl9pZBgBIAEoCRIPCgd2ZXJzaW9uGAIgASgJEiQKBHN0b3AYAyADKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSEgoKdGltZW91dF9tcxgEIAEoDSKiAgoMU3RhcnRBdHRlbXB0EicKB2F0dGVtcHQYASABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSDQoFaW1hZ2UYAiABKAkSDwoHY29tbWFuZBgDIAEoCRIoCglyZXNvdXJjZXMYBCABKAsyFS5jbG91ZGFpLnYxLlJlc291cmNlcxIuCgNlbnYYBSADKAsyIS5jbG91ZGFpLnYxLlN0YXJ0QXR0ZW1wdC5FbnZFbnRyeRIXCg90aW1lb3V0X3NlY29uZHMYBiABKA0SDAoEbmFtZRgHIAEoCRIPCgd1c2VyX2lkGAggASgJEgsKA3RhZxgJIAEoCRoqCghFbnZFbnRyeRILCgNrZXkYASABKAkSDQoFdmFsdWUYAiABKAk6AjgBImoKC1N0b3BBdHRlbXB0EicKB2F0dGVtcHQYASABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSFQoIZ3JhY2VfbXMYAiABKA1IAIgBARIOCgZyZWFzb24YAyABKAlCCwoJX2dyYWNlX21zIhUKBFBpbmcSDQoFbm9uY2UYASABKAQiEwoFRHJhaW4SCgoCb24YASABKAgisgEKFFNlbmRIZWFydGJlYXRSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSCwoDc2VxGAIgASgEEhQKDGVjaG9lZF9ub25jZRgDIAEoBBIkCgRob3N0GAQgASgLMhYuY2xvdWRhaS52MS5Ib3N0U2FtcGxlEisKCGF0dGVtcHRzGAUgAygLMhkuY2xvdWRhaS52MS5BdHRlbXB0U2FtcGxlEhAKCHN0b3BwaW5nGAYgASgIIpgCCgpIb3N0U2FtcGxlEhEKCWNwdV91c2FnZRgBIAEoARIUCgxtZW1vcnlfdXNhZ2UYAiABKAESEQoJZ3B1X3VzYWdlGAMgASgBEhUKDXN0b3JhZ2VfdXNhZ2UYBCABKAESFAoMbG9hZF9hdmVyYWdlGAUgAygBEhQKDGNwdV9wZXJfY29yZRgGIAMoARIYChBtZW1vcnlfdG90YWxfbWliGAcgASgEEhcKD21lbW9yeV91c2VkX21pYhgIIAEoBBIYChBuZXR3b3JrX2luX2J5dGVzGAkgASgBEhkKEW5ldHdvcmtfb3V0X2J5dGVzGAogASgBEiMKBGdwdXMYCyADKAsyFS5jbG91ZGFpLnYxLkdwdVNhbXBsZSKFAQoJR3B1U2FtcGxlEgwKBG5hbWUYASABKAkSEwoLdXRpbGlzYXRpb24YAiABKAESFwoPbWVtb3J5X3VzZWRfbWliGAMgASgEEhgKEG1lbW9yeV90b3RhbF9taWIYBCABKAQSEwoLdGVtcGVyYXR1cmUYBSABKAESDQoFcG93ZXIYBiABKAEijQEKDUF0dGVtcHRTYW1wbGUSJwoHYXR0ZW1wdBgBIAEoCzIWLmNsb3VkYWkudjEuQXR0ZW1wdFJlZhIoCglhbGxvY2F0ZWQYAiABKAsyFS5jbG91ZGFpLnYxLlJlc291cmNlcxIQCghjcHVfdXNlZBgDIAEoARIXCg9tZW1vcnlfdXNlZF9taWIYBCABKAEiFwoVU2VuZEhlYXJ0YmVhdFJlc3BvbnNlIr0BChRSZXBvcnRBdHRlbXB0UmVxdWVzdBISCgpzZXNzaW9uX2lkGAEgASgJEicKB2F0dGVtcHQYAiABKAsyFi5jbG91ZGFpLnYxLkF0dGVtcHRSZWYSLQoHc3RhcnRlZBgDIAEoCzIaLmNsb3VkYWkudjEuQXR0ZW1wdFN0YXJ0ZWRIABIvCghmaW5pc2hlZBgEIAEoCzIbLmNsb3VkYWkudjEuQXR0ZW1wdEZpbmlzaGVkSABCCAoGcmVwb3J0Ih8KDkF0dGVtcHRTdGFydGVkEg0KBWF0X21zGAEgASgDIs8BCg9BdHRlbXB0RmluaXNoZWQSDQoFYXRfbXMYASABKAMSFgoJZXhpdF9jb2RlGAIgASgFSACIAQESDgoGcmVhc29uGAMgASgJEg4KBnNpZ25hbBgEIAEoCRIVCg1vdXRfb2ZfbWVtb3J5GAUgASgIEhEKCXRpbWVkX291dBgGIAEoCBIPCgdzdG9wcGVkGAcgASgIEhoKDXN0YXJ0ZWRfYXRfbXMYCCABKANIAYgBAUIMCgpfZXhpdF9jb2RlQhAKDl9zdGFydGVkX2F0X21zIiYKFVJlcG9ydEF0dGVtcHRSZXNwb25zZRINCgVzdGFsZRgBIAEoCCJtChBBcHBlbmRMb2dSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSJwoHYXR0ZW1wdBgCIAEoCzIWLmNsb3VkYWkudjEuQXR0ZW1wdFJlZhIOCgZvZmZzZXQYAyABKAQSDAoEZGF0YRgEIAEoDCI1ChFBcHBlbmRMb2dSZXNwb25zZRIOCgZsZW5ndGgYASABKAQSEAoIdW53YW50ZWQYAiABKAgipQEKEUFwcGVuZEZpbGVSZXF1ZXN0EhIKCnNlc3Npb25faWQYASABKAkSJwoHYXR0ZW1wdBgCIAEoCzIWLmNsb3VkYWkudjEuQXR0ZW1wdFJlZhIMCgRwYXRoGAMgASgJEiYKBWNodW5rGAQgASgLMhUuY2xvdWRhaS52MS5GaWxlQ2h1bmtIABISCghsZWZ0X291dBgFIAEoCUgAQgkKB2NvbnRlbnQiXwoJRmlsZUNodW5rEgwKBHNpemUYASABKAQSDgoGc2hhMjU2GAIgASgJEhYKDm1vZGlmaWVkX2F0X21zGAMgASgDEg4KBm9mZnNldBgEIAEoBBIMCgRkYXRhGAUgASgMIkQKEkFwcGVuZEZpbGVSZXNwb25zZRIOCgZsZW5ndGgYASABKAQSDAoEZG9uZRgCIAEoCBIQCgh1bndhbnRlZBgDIAEoCDKkAwoNV29ya2VyU2VydmljZRJQCgtPcGVuU2Vzc2lvbhIeLmNsb3VkYWkudjEuT3BlblNlc3Npb25SZXF1ZXN0Gh8uY2xvdWRhaS52MS5PcGVuU2Vzc2lvblJlc3BvbnNlMAESVAoNU2VuZEhlYXJ0YmVhdBIgLmNsb3VkYWkudjEuU2VuZEhlYXJ0YmVhdFJlcXVlc3QaIS5jbG91ZGFpLnYxLlNlbmRIZWFydGJlYXRSZXNwb25zZRJUCg1SZXBvcnRBdHRlbXB0EiAuY2xvdWRhaS52MS5SZXBvcnRBdHRlbXB0UmVxdWVzdBohLmNsb3VkYWkudjEuUmVwb3J0QXR0ZW1wdFJlc3BvbnNlEkgKCUFwcGVuZExvZxIcLmNsb3VkYWkudjEuQXBwZW5kTG9nUmVxdWVzdBodLmNsb3VkYWkudjEuQXBwZW5kTG9nUmVzcG9uc2USSwoKQXBwZW5kRmlsZRIdLmNsb3VkYWkudjEuQXBwZW5kRmlsZVJlcXVlc3QaHi5jbG91ZGFpLnYxLkFwcGVuZEZpbGVSZXNwb25zZWIGcHJvdG8z");
 
 /**
  * Names one try at a task.
@@ -798,6 +798,130 @@ export const AppendLogResponseSchema: GenMessage<AppendLogResponse> = /*@__PURE_
   messageDesc(file_cloudai_v1_worker_service, 20);
 
 /**
+ * @generated from message cloudai.v1.AppendFileRequest
+ */
+export type AppendFileRequest = Message<"cloudai.v1.AppendFileRequest"> & {
+  /**
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * @generated from field: cloudai.v1.AttemptRef attempt = 2;
+   */
+  attempt?: AttemptRef | undefined;
+
+  /**
+   * Below the attempt's output folder, with slashes.
+   *
+   * @generated from field: string path = 3;
+   */
+  path: string;
+
+  /**
+   * @generated from oneof cloudai.v1.AppendFileRequest.content
+   */
+  content: {
+    /**
+     * @generated from field: cloudai.v1.FileChunk chunk = 4;
+     */
+    value: FileChunk;
+    case: "chunk";
+  } | {
+    /**
+     * Why the file is not sent, in a person's words.
+     *
+     * @generated from field: string left_out = 5;
+     */
+    value: string;
+    case: "leftOut";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message cloudai.v1.AppendFileRequest.
+ * Use `create(AppendFileRequestSchema)` to create a new message.
+ */
+export const AppendFileRequestSchema: GenMessage<AppendFileRequest> = /*@__PURE__*/
+  messageDesc(file_cloudai_v1_worker_service, 21);
+
+/**
+ * @generated from message cloudai.v1.FileChunk
+ */
+export type FileChunk = Message<"cloudai.v1.FileChunk"> & {
+  /**
+   * Of the whole file, in bytes.
+   *
+   * @generated from field: uint64 size = 1;
+   */
+  size: bigint;
+
+  /**
+   * Of the whole file, in hexadecimal: what was sent of a file with this digest is gone on with.
+   *
+   * @generated from field: string sha256 = 2;
+   */
+  sha256: string;
+
+  /**
+   * @generated from field: int64 modified_at_ms = 3;
+   */
+  modifiedAtMs: bigint;
+
+  /**
+   * Where `data` begins in the file.
+   *
+   * @generated from field: uint64 offset = 4;
+   */
+  offset: bigint;
+
+  /**
+   * @generated from field: bytes data = 5;
+   */
+  data: Uint8Array;
+};
+
+/**
+ * Describes the message cloudai.v1.FileChunk.
+ * Use `create(FileChunkSchema)` to create a new message.
+ */
+export const FileChunkSchema: GenMessage<FileChunk> = /*@__PURE__*/
+  messageDesc(file_cloudai_v1_worker_service, 22);
+
+/**
+ * @generated from message cloudai.v1.AppendFileResponse
+ */
+export type AppendFileResponse = Message<"cloudai.v1.AppendFileResponse"> & {
+  /**
+   * What the master has now: send on from here; 0 after all of it means that its digest did not fit.
+   *
+   * @generated from field: uint64 length = 1;
+   */
+  length: bigint;
+
+  /**
+   * The master has the whole file, or has noted that it is left out.
+   *
+   * @generated from field: bool done = 2;
+   */
+  done: boolean;
+
+  /**
+   * The master does not want this attempt's files (unknown, or removed).
+   *
+   * @generated from field: bool unwanted = 3;
+   */
+  unwanted: boolean;
+};
+
+/**
+ * Describes the message cloudai.v1.AppendFileResponse.
+ * Use `create(AppendFileResponseSchema)` to create a new message.
+ */
+export const AppendFileResponseSchema: GenMessage<AppendFileResponse> = /*@__PURE__*/
+  messageDesc(file_cloudai_v1_worker_service, 23);
+
+/**
  * What a worker and its master say to each other. The worker always dials; the master never does.
  *
  * Units: CPU and GPU in thousandths (millis) so that sums are exact, memory and storage in MiB,
@@ -849,6 +973,18 @@ export const WorkerService: GenService<{
     methodKind: "unary";
     input: typeof AppendLogRequestSchema;
     output: typeof AppendLogResponseSchema;
+  },
+  /**
+   * Hands over a file that an attempt has left, piece by piece, or says that one is left out. Idempotent, before the end
+   * is reported. The master appends only at its own length, and takes a file only when its digest fits.
+   * Errors: FAILED_PRECONDITION the session is over; UNAVAILABLE the master cannot record it now: keep it.
+   *
+   * @generated from rpc cloudai.v1.WorkerService.AppendFile
+   */
+  appendFile: {
+    methodKind: "unary";
+    input: typeof AppendFileRequestSchema;
+    output: typeof AppendFileResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_cloudai_v1_worker_service, 0);
