@@ -36,7 +36,7 @@ export const master = defineSubcommand({
       "how long a task is remembered after its end, with its attempts, events and logs",
     ),
     "keep-logs": keepFlag(
-      "how long what an attempt printed is kept after its end, if not as long as its task",
+      "how long what an attempt printed and left in files is kept after its end, if not as long as its task",
     ),
     ...logFlags("info"),
     "no-console": toggle("no prompt, even on a terminal"),

@@ -15,6 +15,7 @@ import { Loop } from "../../src/master/loop.ts";
 import { routesOf } from "../../src/master/rpc.ts";
 import { Sessions } from "../../src/master/sessions.ts";
 import { attemptKey, newTaskId, workerId } from "../../src/model/ids.ts";
+import { openFileStore } from "../../src/store/files.ts";
 import { openLogStore } from "../../src/store/logs.ts";
 import { TelemetryHub } from "../../src/telemetry/hub.ts";
 import { attemptRefTo } from "../../src/wire/rpc.ts";
@@ -36,6 +37,7 @@ async function served() {
   own.add("folder", () => rmSync(folder, { recursive: true }));
   const logs = openLogStore({ folder });
   own.add("logs", () => logs.close());
+  const files = openFileStore(join(folder, "files"));
   const clock = { ms: 0 };
   const cluster = new Cluster({ tasks: [], attempts: [], workers: [], lastSeq: 0, lastOrder: 0 }, Date.now());
   const hub = new TelemetryHub({ now: Date.now });
@@ -54,6 +56,7 @@ async function served() {
     loop,
     hub,
     logs,
+    files,
     isLive: (ref, id) => cluster.attempts.get(attemptKey(ref))?.workerId === id,
     version: "0.1.0",
     workerTimeoutMs: 30_000,
@@ -93,7 +96,7 @@ async function served() {
     return { sessionId: first.value.sessionId, opened: first.value, messages, abort, ended };
   };
   const livenessOf = (id = W1) => cluster.workers.get(id)?.liveness;
-  return { client, cluster, clock, hub, loop, logs, sessions, open, livenessOf, port: grpc.port };
+  return { client, cluster, clock, hub, loop, logs, files, sessions, open, livenessOf, port: grpc.port };
 }
 
 test("a session opens, and its end makes the worker inactive at once and lost after the timeout", async () => {
@@ -183,6 +186,58 @@ test("an attempt is commanded, reported, and its output appended at its own leng
     true,
   );
   expect(cluster.tasks.has(id)).toBe(false);
+});
+
+test("files are taken of live attempts only, piece by piece, and nobody's word for a path", async () => {
+  const { open, client, loop, files } = await served();
+  const { sessionId, messages } = await open();
+  const id = newTaskId();
+  await loop.ask((turn) => submit(turn, [{ id, spec: spec({ command: "echo hi" }) }]));
+  await waitFor(() => messages.some((message) => message.case === "start"), "the start command");
+  const ref = { taskId: id, n: 1 };
+  const attempt = attemptRefTo(ref);
+  const data = new TextEncoder().encode("hello");
+  const sha256 = new Bun.CryptoHasher("sha256").update(data).digest("hex");
+  const say = (path: string, offset: number, piece = data) =>
+    client.appendFile({
+      sessionId,
+      attempt,
+      path,
+      content: {
+        case: "chunk",
+        value: { size: 5n, sha256, modifiedAtMs: 1000n, offset: BigInt(offset), data: piece },
+      },
+    });
+  expect(await say("a/b", 0, data.subarray(0, 2))).toMatchObject({
+    length: 2n,
+    done: false,
+    unwanted: false,
+  });
+  expect(await say("a/b", 2, data.subarray(2))).toMatchObject({ length: 5n, done: true });
+  for (const path of ["../../x", "/etc/passwd", "a/../../x", "", "a\nb"]) {
+    expect(await say(path, 0)).toMatchObject({ length: 0n, done: true, unwanted: false });
+  }
+  const note = { case: "leftOut", value: "a socket" } as const;
+  expect(await client.appendFile({ sessionId, attempt, path: "s", content: note })).toMatchObject({
+    done: true,
+  });
+  const { files: kept, leftOut } = files.listing(ref);
+  expect(kept).toEqual([{ path: "a/b", bytes: 5, sha256, modifiedAtMs: 1000 }]);
+  expect(leftOut.map(({ path }) => path)).toEqual([
+    "",
+    "../../x",
+    "/etc/passwd",
+    "a/../../x",
+    "a\uFFFDb",
+    "s",
+  ]);
+  expect(leftOut[1]?.reason).toBe("refused by the master: its path leads out of the folder");
+  const neither = client.appendFile({ sessionId, attempt, path: "x" });
+  expect(await neither.catch((error) => ConnectError.from(error).code)).toBe(Code.InvalidArgument);
+  const unknown = { taskId: newTaskId(), number: 1 };
+  expect(await client.appendFile({ sessionId, attempt: unknown, path: "s", content: note })).toMatchObject({
+    unwanted: true,
+  });
 });
 
 test("a worker that says that it is about to stop gets nothing new in that session", async () => {

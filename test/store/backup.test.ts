@@ -12,6 +12,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { CloudError } from "../../src/model/error.ts";
 import { packBackup, removeLeftovers } from "../../src/store/backup.ts";
+import { openFileStore } from "../../src/store/files.ts";
 import { openLogStore } from "../../src/store/logs.ts";
 import { unpackBackup, verifyBackup } from "../../src/store/restore.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
@@ -47,6 +48,25 @@ beforeEach(() => {
 afterEach(() => {
   store.close();
   rmSync(root, { recursive: true });
+});
+
+test("files that attempts have left are in it, parts of files are not", async () => {
+  const files = openFileStore(join(folder, "files"));
+  const fileOf = (path: string, text: string) => ({
+    path,
+    bytes: text.length,
+    sha256: new Bun.CryptoHasher("sha256").update(text).digest("hex"),
+    modifiedAtMs: 1000,
+  });
+  await files.append(ref, fileOf("a/b", "hello"), 0, Buffer.from("hello"));
+  await files.append(ref, fileOf("c", "unfinished"), 0, Buffer.from("unfin"));
+  files.leaveOut(ref, { path: "l", reason: "a symbolic link" });
+  const backup = await bytesOf(packBackup(folder, "1.2.3"));
+  expect(await verifyBackup(pieces(backup))).toMatchObject({ logs: 2, files: 1 });
+  await unpackBackup(pieces(backup), join(root, "copy"));
+  const copy = openFileStore(join(root, "copy", "files"));
+  expect(copy.listing(ref)).toEqual(files.listing(ref));
+  expect(readFileSync(copy.find(ref, "a/b")?.diskPath ?? "", "utf8")).toBe("hello");
 });
 
 const bytesOf = async (source: AsyncIterable<Uint8Array>) => Buffer.concat(await Array.fromAsync(source));

@@ -23,6 +23,8 @@ export interface WorkerSetup {
   /** Default 4 cores, 4096 MiB: what a test may count on, whatever the host has. */
   readonly cpus?: number;
   readonly memory?: string;
+  /** `HOST:PORT` to dial instead of the master's own. */
+  readonly master?: string;
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
 }
@@ -126,9 +128,10 @@ export class Cluster {
   /** Starts a worker and does not wait for it. With another data folder it is another worker of the same id. */
   spawnWorker(id: string, setup: WorkerSetup = {}, dataDir = this.dataDir): Child {
     const { runtime = "process", heartbeat = "500ms", cpus = 4, memory = "4G", args = [], env = {} } = setup;
+    const { master = this.#grpc } = setup;
     const worker = this.spawn(
       [
-        ...["worker", "--id", id, "--master", this.#grpc, "--runtime", runtime],
+        ...["worker", "--id", id, "--master", master, "--runtime", runtime],
         ...["--heartbeat-interval", heartbeat, "--cpus", String(cpus), "--memory", memory],
         ...["--storage", "10G", "--data-dir", dataDir, ...args],
       ],
