@@ -49,7 +49,7 @@ async function candidates(words: readonly string[], last: string, client: Client
   if (value !== undefined) return value;
   if (last.startsWith("-")) return flagsOf(command);
   const wanted = positionalAt(wordsIn(before, command), command.positionals);
-  if (wanted?.name === "COMMAND" || wanted?.name === "FILE") return "FILE";
+  if (wanted?.name === "COMMAND" || wanted?.name === "FILE" || wanted?.name === "DIR") return "FILE";
   if (wanted?.name === "TASK") return taskCandidates(client);
   if (wanted?.name === "WORKER") return workerCandidates(client);
   return (wanted?.choices ?? []).map((word) => ({ word, about: "" }));

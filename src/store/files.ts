@@ -7,6 +7,7 @@ import {
   mkdirSync,
   openSync,
   readFileSync,
+  rmSync,
   statSync,
   writeSync,
 } from "node:fs";
@@ -42,6 +43,8 @@ export function openFileStore(folder: string): PrunableFileStore {
 interface OpenAttempt {
   readonly folder: string;
   readonly manifest: Manifest;
+  /** Files that are not whole yet. */
+  readonly parts: Set<string>;
 }
 
 class DiskFileStore implements PrunableFileStore {
@@ -60,13 +63,16 @@ class DiskFileStore implements PrunableFileStore {
   ): Promise<{ length: number; done: boolean }> {
     checkFile(file);
     try {
-      const { folder, manifest } = this.#use(ref);
+      const { folder, manifest, parts } = this.#use(ref);
       if (manifest.files.get(file.path)?.sha256 === file.sha256) return { length: file.bytes, done: true };
       const whole = join(folder, nameOf(file));
       if (sizeOf(whole) !== file.bytes) {
+        parts.add(`${whole}.part`);
         const length = appendTo(`${whole}.part`, offset, data, file.bytes);
         if (length < file.bytes) return { length, done: false };
-        if (!(await this.#compare(whole, file))) return { length: 0, done: false };
+        const right = await this.#compare(whole, file);
+        parts.delete(`${whole}.part`);
+        if (!right) return { length: 0, done: false };
       }
       this.#use(ref).manifest.add(file);
       return { length: file.bytes, done: true };
@@ -99,13 +105,12 @@ class DiskFileStore implements PrunableFileStore {
   sync(ref: AttemptRef): void {
     const attempt = this.#open.get(attemptKey(ref));
     if (attempt === undefined) return;
-    const { folder } = attempt;
     try {
-      syncFile(join(folder, MANIFEST_FILE));
-      for (const above of [folder, dirname(folder), this.folder]) syncFolder(above);
+      // What never became whole, of a file that changed or a worker that was lost, would only take room.
+      for (const part of attempt.parts) rmSync(part, { force: true });
+      flush(attempt.folder, this.folder);
     } catch (error) {
-      // Retention may have taken it away.
-      if (!isGone(error)) throw unavailable(ref, error);
+      throw unavailable(ref, error);
     }
     this.#open.delete(attemptKey(ref));
   }
@@ -150,10 +155,10 @@ class DiskFileStore implements PrunableFileStore {
     const attempt = this.#open.get(key) ?? this.#openAttempt(ref);
     this.#open.delete(key);
     this.#open.set(key, attempt);
-    for (const oldest of this.#open.keys()) {
+    for (const [key, oldest] of this.#open) {
       if (this.#open.size <= MOST_OPEN) break;
-      const other = parseAttemptKey(oldest);
-      if (other !== undefined) this.sync(other);
+      flush(oldest.folder, this.folder);
+      this.#open.delete(key);
     }
     return attempt;
   }
@@ -161,7 +166,11 @@ class DiskFileStore implements PrunableFileStore {
   #openAttempt(ref: AttemptRef): OpenAttempt {
     const folder = this.#folderOf(ref);
     mkdirSync(folder, { recursive: true, mode: 0o700 });
-    return { folder, manifest: Manifest.read(join(folder, MANIFEST_FILE), readFileIfThere) };
+    return {
+      folder,
+      manifest: Manifest.read(join(folder, MANIFEST_FILE), readFileIfThere),
+      parts: new Set(),
+    };
   }
 
   /** Spread as logs are. */
@@ -244,12 +253,19 @@ function sizeOf(path: string): number | undefined {
   return statSync(path, { throwIfNoEntry: false })?.size;
 }
 
-function syncFile(path: string): void {
-  const descriptor = openSync(path, "r+");
+/** Brings an attempt's manifest to the disk, and every name on the way to it; its files are there already. */
+function flush(folder: string, root: string): void {
   try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
+    const descriptor = openSync(join(folder, MANIFEST_FILE), "r+");
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    for (const above of [folder, dirname(folder), root]) syncFolder(above);
+  } catch (error) {
+    // No file became whole, or retention has taken them away.
+    if (!isGone(error)) throw error;
   }
 }
 

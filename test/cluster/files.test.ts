@@ -84,7 +84,7 @@ test("a process's files are there once it has ended, also when it failed; what i
   });
   expect(new TextDecoder().decode((await fetched(id, "a/b/one")).bytes)).toBe("one\n");
   expect((await fetched(id, "link")).status).toBe(404);
-  expect(readdirSync(cluster.attemptsOf("worker-1"))).not.toContain(`${id}.1`);
+  await waitFor(() => !readdirSync(cluster.attemptsOf("worker-1")).includes(`${id}.1`), "the folder to go");
 });
 
 test("a task without files leaves nothing at the master", async () => {

@@ -193,6 +193,25 @@ browserTest("a failed task tells its story, and runs again, changed or not", asy
   expect(tab.problems).toEqual([]);
 });
 
+browserTest(
+  "the files that a task has left are on its page, to be fetched; what is none is named",
+  async () => {
+    const command = "cd $CLOUDAI_OUTPUT; mkdir 'a b'; printf 42 >'a b/weights #1'; ln -s /etc link";
+    const id = await cluster.api.submit({ name: "leaves files", command });
+    await cluster.api.ended(id);
+    await open(`#/tasks/${id}`);
+    const files = page.getByRole("region", { name: "Files" });
+    await files.getByText("left out: a symbolic link").waitFor();
+    const download = page.waitForEvent("download");
+    await files.getByRole("link", { name: "a b/weights #1" }).click();
+    const fetched = await download;
+    expect(fetched.suggestedFilename()).toBe("weights #1");
+    expect(await Bun.file(await fetched.path()).text()).toBe("42");
+    await expectAccessible(page);
+    await keepScreenshot(page, "task-files");
+  },
+);
+
 browserTest("the list of tasks filters by its address and turns its pages", async () => {
   await cluster.api.call(
     "POST",

@@ -118,6 +118,22 @@ test("a disk that refuses is unavailable, and an attempt without files costs non
   expect(await put("x", "y").catch((error) => error.code)).toBe("unavailable");
 });
 
+test("with the attempt's end go the parts of files that never became whole", async () => {
+  await put("x", "y");
+  await store.append(ref, fileOf("z", "whole"), 0, bytes("who"));
+  store.sync(ref);
+  expect(readdirSync(home()).filter((name) => name.endsWith(".part"))).toEqual([]);
+  expect(store.listing(ref).files.map(({ path }) => path)).toEqual(["x"]);
+});
+
+test("many attempts at once lose nothing, though few are kept open", async () => {
+  const refs = Array.from({ length: 100 }, (_, n) => ({ taskId: idOf(n), n: 1 }));
+  const file = fileOf("f", "ab");
+  for (const one of refs) expect(await store.append(one, file, 0, bytes("a"))).toMatchObject({ length: 1 });
+  for (const one of refs) expect(await store.append(one, file, 1, bytes("b"))).toMatchObject({ done: true });
+  for (const one of refs) expect(store.listing(one).files).toEqual([file]);
+});
+
 test("attempts that have files are listed, and removed with all of them", async () => {
   await put("x", "y");
   await store.append(ref, fileOf("z", "whole"), 0, bytes("who"));
