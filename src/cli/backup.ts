@@ -11,7 +11,8 @@ import { text, toggle } from "./flags.ts";
 
 export const backup = defineSubcommand({
   name: "backup",
-  about: `Writes all that a running master remembers (tasks, events, workers, idempotency keys, logs, output files) to one file, as it
+  about: `Writes all that a running master remembers (tasks, events, workers, idempotency keys, logs, output files,
+    recordings) to one file, as it
     is at one moment; the master goes on meanwhile. The file is a plain tar with a checksum in it, and has its name only
     once it is whole. The master's disk needs room for a second copy of the database as long as it takes.`,
   positionals: [{ name: "FILE", about: "what to write; - for stdout" }],
@@ -43,10 +44,10 @@ export const backup = defineSubcommand({
   },
 });
 
-/** `3 tasks, 12 events and 3 logs, 1.2 MiB`. */
-export function renderSummary({ tasks, events, logs, files, bytes }: BackupSummary): string {
-  const kept = files === 0 ? ` and ${logs} logs` : `, ${logs} logs and ${files} files`;
-  return `${tasks} tasks, ${events} events${kept}, ${formatMib(Math.ceil((bytes / 1024 / 1024) * 10) / 10)}`;
+/** `3 tasks, 12 events, 3 logs, 0 files and 1 recordings, 1.2 MiB`. */
+export function renderSummary({ tasks, events, logs, files, recordings, bytes }: BackupSummary): string {
+  const kept = `${logs} logs, ${files} files and ${recordings} recordings`;
+  return `${tasks} tasks, ${events} events, ${kept}, ${formatMib(Math.ceil((bytes / 1024 / 1024) * 10) / 10)}`;
 }
 
 type Write = (bytes: Uint8Array) => Promise<unknown>;

@@ -33,10 +33,10 @@ export const master = defineSubcommand({
       "30s",
     ),
     "keep-finished": keepFlag(
-      "how long a task is remembered after its end, with its attempts, events and logs",
+      "how long a task is remembered after its end, with its attempts, events, logs, files and recordings",
     ),
     "keep-logs": keepFlag(
-      "how long what an attempt printed and left in files is kept after its end, if not as long as its task",
+      "how long what an attempt printed, left in files and its recording are kept after its end, if not as long as its task",
     ),
     ...logFlags("info"),
     "no-console": toggle("no prompt, even on a terminal"),

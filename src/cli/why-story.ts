@@ -79,5 +79,7 @@ function renderAttempt(attempt: AttemptJson, { workers, outputs }: Story, page: 
     shorten(`    ${printable(line)}`, page.width ?? Number.POSITIVE_INFINITY, "end"),
   );
   const quoted = printed.length === 0 ? [] : [paint("  It printed last:", "dim", page), ...printed];
-  return `\n${[paint(lines[0] ?? "", tintOf(status), page), ...lines.slice(1), ...quoted].join("\n")}\n`;
+  const kept = attempt.recording ? ["  The task's page shows what it used in its last minutes."] : [];
+  const tail = [...quoted, ...kept.map((line) => paint(line, "dim", page))];
+  return `\n${[paint(lines[0] ?? "", tintOf(status), page), ...lines.slice(1), ...tail].join("\n")}\n`;
 }

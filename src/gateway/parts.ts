@@ -1,13 +1,14 @@
 import type { Logger } from "../lib/log.ts";
 import type { FileStore, LogStore, PrunableStore } from "../store/store.ts";
 import type { TelemetryHub } from "../telemetry/hub.ts";
-import type { MasterPort } from "./port.ts";
+import type { MasterPort, RecordingSource } from "./port.ts";
 
 /** What the gateway is handed; it owns none of it. */
 export interface GatewayParts {
   readonly master: MasterPort;
   readonly store: PrunableStore;
   readonly logs: LogStore;
+  readonly recordings: RecordingSource;
   readonly files: FileStore;
   readonly hub: TelemetryHub;
   readonly log: Logger;

@@ -1,6 +1,7 @@
 // What the gateway needs of the master, and no more; master/master.ts implements it.
 import type { ClusterEvent } from "../model/event.ts";
-import type { TaskId, WorkerId } from "../model/ids.ts";
+import type { AttemptRef, TaskId, WorkerId } from "../model/ids.ts";
+import type { Recording } from "../model/recording.ts";
 import type { Resources, Task, TaskSpec } from "../model/task.ts";
 import type { Liveness, Worker } from "../model/worker.ts";
 
@@ -75,4 +76,12 @@ export interface LoopCounts {
   readonly turns: number;
   /** How many turns had something to write, each in one transaction. */
   readonly commits: number;
+}
+
+/** The last minutes of attempts that failed or were lost; master/recorder.ts implements it. */
+export interface RecordingSource {
+  /** From the moment on in which the end is told. */
+  has(ref: AttemptRef): boolean;
+  /** Undefined when there is none. @throws CloudError unavailable when the disk cannot be read. */
+  read(ref: AttemptRef): Promise<Recording | undefined>;
 }

@@ -5,6 +5,7 @@ import { backupRoutes } from "./rest/backup.ts";
 import { errorResponse, MethodNotAllowedError, pathNotFound } from "./rest/errors.ts";
 import { fileDocs, fileRoutes } from "./rest/files.ts";
 import { metricsRoutes } from "./rest/metrics.ts";
+import { recordingRoutes } from "./rest/recording.ts";
 import { taskRoutes } from "./rest/tasks.ts";
 import { telemetryRoutes } from "./rest/telemetry.ts";
 import { workerRoutes } from "./rest/workers.ts";
@@ -49,6 +50,7 @@ export function createRest(parts: GatewayParts, counts: ViewerCounts): Rest {
     .use(documentation(parts.version))
     .use(telemetryRoutes(parts, counts))
     .use(taskRoutes(parts))
+    .use(recordingRoutes(parts))
     .use(fileRoutes(parts))
     .use(workerRoutes(parts))
     .use(metricsRoutes(parts, counts))

@@ -5,6 +5,7 @@ import type { Cancel, Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { type CloudError, messageOf } from "../model/error.ts";
 import { attemptKey, type WorkerId } from "../model/ids.ts";
+import type { Attempt } from "../model/task.ts";
 import type { FileStore, LogStore, Store } from "../store/store.ts";
 import { Loop } from "./loop.ts";
 import { LoopPort } from "./port.ts";
@@ -17,12 +18,20 @@ export interface Telemetry extends SampleSink {
   remove(workerId: WorkerId): void;
 }
 
+/** Hears of each attempt that failed or was lost, once that is committed. */
+export interface FailureListener {
+  /** Must return at once and not throw. */
+  ended(attempt: Attempt): void;
+}
+
 export interface MasterLifeParts {
   readonly store: Store;
   readonly logs: LogStore;
   /** Absent: what attempts leave in files is not kept. */
   readonly files?: FileStore;
   readonly hub: Telemetry;
+  /** Absent: nobody wants to know. */
+  readonly recorder?: FailureListener;
   readonly clock: Clock;
   readonly version: string;
   readonly workerTimeoutMs: number;
@@ -99,7 +108,12 @@ export class MasterLife {
   }
 
   #publish(effects: Effects): void {
-    const { hub, clock, log } = this.parts;
+    const { hub, recorder, clock, log } = this.parts;
+    // Before anybody hears of the end: who does may ask for its recording at once.
+    for (const attempt of effects.attempts.values()) {
+      const kind = attempt.end?.kind;
+      if (kind === "failed" || kind === "lost") recorder?.ended(attempt);
+    }
     for (const { sessionId, command } of effects.commands) this.sessions.send(sessionId, command);
     for (const [id, liveness] of effects.liveness) hub.setActive(id, liveness === "active", clock.now());
     for (const id of effects.removedWorkers) hub.remove(id);

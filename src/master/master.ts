@@ -11,13 +11,15 @@ import { CloudError, messageOf } from "../model/error.ts";
 import { removeLeftovers } from "../store/backup.ts";
 import { openFileStore } from "../store/files.ts";
 import { openLogStore } from "../store/logs.ts";
+import { openRecordingStore } from "../store/recordings.ts";
 import { openSqliteStore } from "../store/sqlite.ts";
-import type { PrunableFileStore, PrunableLogStore, PrunableStore } from "../store/store.ts";
+import type { PrunableFileStore, PrunableLogStore, PrunableStore, RecordingStore } from "../store/store.ts";
 import { TelemetryHub } from "../telemetry/hub.ts";
 import { Backups } from "./backup.ts";
 import { serveGrpc } from "./grpc.ts";
 import { MasterLife } from "./life.ts";
 import type { MasterOptions, RunningMaster } from "./options.ts";
+import { Recorder } from "./recorder.ts";
 import { Retention } from "./retention.ts";
 import { routesOf } from "./rpc.ts";
 
@@ -41,8 +43,10 @@ export async function startMaster(options: MasterOptions): Promise<RunningMaster
 async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<RunningMaster> {
   const { host, log, workerTimeoutMs } = options;
   const clock = systemClock;
-  const { store, logs, files } = openFolder(options, cleanup);
+  const { store, logs, files, recordings } = openFolder(options, cleanup);
   const hub = new TelemetryHub({ now: clock.now });
+  const recorder = new Recorder({ store, recordings, hub, clock, log });
+  cleanup.add("recorder", () => recorder.stop());
   const outcome = Promise.withResolvers<void>();
   // Whoever starts a master may look at the outcome late, or never.
   outcome.promise.catch(() => {});
@@ -51,6 +55,7 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
     logs,
     files,
     hub,
+    recorder,
     clock,
     version: VERSION,
     workerTimeoutMs,
@@ -64,12 +69,22 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
   cleanup.add("gRPC", () => grpc.stop());
   cleanup.add("sessions", () => life.close());
   life.start();
-  const retention = new Retention({ ...options, store, logs, files, clock });
+  const retention = new Retention({ ...options, store, logs, files, recordings, clock });
   cleanup.add("retention", () => retention.stop());
   retention.start();
   const backups = new Backups(options.dataDir);
   cleanup.add("backup", () => backups.stop());
-  const parts = { master: life.port, store, logs, files, hub, backup: backups.take, log, version: VERSION };
+  const parts = {
+    master: life.port,
+    store,
+    logs,
+    files,
+    recordings: recorder,
+    hub,
+    backup: backups.take,
+    log,
+    version: VERSION,
+  };
   const gateway =
     options.httpPort === undefined
       ? await openConsole(options, parts)
@@ -116,7 +131,12 @@ async function openConsole(
 function openFolder(
   { dataDir, log }: MasterOptions,
   cleanup: Cleanup,
-): { store: PrunableStore; logs: PrunableLogStore; files: PrunableFileStore } {
+): {
+  store: PrunableStore;
+  logs: PrunableLogStore;
+  files: PrunableFileStore;
+  recordings: RecordingStore;
+} {
   const hint = "Choose another folder with --data-dir (or CLOUDAI_DATA_DIR).";
   let release: (() => void) | undefined;
   try {
@@ -135,5 +155,6 @@ function openFolder(
   const logs = openLogStore({ folder: join(dataDir, "logs"), log });
   cleanup.add("logs", () => logs.close());
   const files = openFileStore(join(dataDir, "files"));
-  return { store, logs, files };
+  const recordings = openRecordingStore(join(dataDir, "recordings"));
+  return { store, logs, files, recordings };
 }

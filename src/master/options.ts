@@ -10,13 +10,13 @@ export interface MasterOptions {
   readonly console?: boolean;
   /** 0 takes a free one. */
   readonly grpcPort: number;
-  /** Holds `master.db` and `logs/`; made when missing. */
+  /** Holds `master.db`, `logs/` and `recordings/`; made when missing. */
   readonly dataDir: string;
   /** Silence after which a worker is lost. */
   readonly workerTimeoutMs: number;
   /** How long a task is remembered after its end, with its attempts, events and logs; absent: for ever. */
   readonly keepFinishedMs?: number;
-  /** How long an attempt's output is kept after its end; absent: as long as its task. */
+  /** How long an attempt's output and recording are kept after its end; absent: as long as its task. */
   readonly keepLogsMs?: number;
   readonly log: Logger;
 }

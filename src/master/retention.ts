@@ -3,12 +3,20 @@ import type { Logger } from "../lib/log.ts";
 import { sleep } from "../lib/retry.ts";
 import { messageOf } from "../model/error.ts";
 import type { AttemptRef, TaskId } from "../model/ids.ts";
-import type { PrunableFileStore, PrunableLogStore, PrunableStore, PrunedTasks } from "../store/store.ts";
+import type {
+  PrunableFileStore,
+  PrunableLogStore,
+  PrunableStore,
+  PrunedTasks,
+  RecordingStore,
+} from "../store/store.ts";
 
 export interface RetentionParts {
   readonly store: PrunableStore;
   readonly logs: PrunableLogStore;
   readonly files: PrunableFileStore;
+  /** Of an attempt, it goes with its log. */
+  readonly recordings: RecordingStore;
   readonly clock: Clock;
   readonly log: Logger;
   /** From a task's end; absent: for ever. */
@@ -17,10 +25,10 @@ export interface RetentionParts {
   readonly keepLogsMs?: number;
 }
 
-/** A step looks at so many tasks or logs, or forgets so many events: a few milliseconds at most. */
+/** A step looks at so many tasks or files, or forgets so many events: a few milliseconds at most. */
 const STEP_TASKS = 50;
 const STEP_EVENTS = 500;
-const STEP_LOGS = 50;
+const STEP_FILES = 50;
 /** Between two steps everybody else gets a turn. */
 const PAUSE_MS = 20;
 
@@ -68,9 +76,9 @@ export class Retention {
   }
 
   async #sweep(): Promise<void> {
-    const { keepFinishedMs, keepLogsMs, clock, store, logs, files, log } = this.parts;
+    const { keepFinishedMs, keepLogsMs, clock, store, logs, files, recordings, log } = this.parts;
     const nowMs = clock.now();
-    const removed = { tasks: 0, events: 0, logs: 0, files: 0 };
+    const removed = { tasks: 0, events: 0, logs: 0, files: 0, recordings: 0 };
     if (keepFinishedMs !== undefined) {
       removed.tasks = await this.#removeTasks(nowMs - keepFinishedMs);
       removed.events = await this.#removeEvents(nowMs - keepFinishedMs);
@@ -80,11 +88,12 @@ export class Retention {
     const submittedBeforeMs = nowMs - (keepLogsMs ?? keepFinishedMs ?? 0);
     removed.logs = await this.#removeOutput(logs, submittedBeforeMs);
     removed.files = await this.#removeOutput(files, submittedBeforeMs);
+    removed.recordings = await this.#removeOutput(recordings, submittedBeforeMs);
     if (Object.values(removed).some((count) => count > 0)) log.info("removed what ended long ago", removed);
   }
 
   async #removeTasks(endedBeforeMs: number): Promise<number> {
-    const { store, logs, files } = this.parts;
+    const { store, logs, files, recordings } = this.parts;
     let removed = 0;
     let afterOrder: number | undefined = 0;
     while (afterOrder !== undefined && !this.#stop.signal.aborted) {
@@ -92,6 +101,7 @@ export class Retention {
       for (const ref of pruned.attempts) {
         await logs.remove(ref);
         await files.remove(ref);
+        await recordings.remove(ref);
       }
       removed += pruned.tasks;
       afterOrder = pruned.nextOrder;
@@ -122,8 +132,8 @@ export class Retention {
     let removed = 0;
     for await (const refs of kept.list()) {
       const old = refs.filter(({ taskId }) => submittedAtMs(taskId) < submittedBeforeMs);
-      for (let at = 0; at < old.length && !this.#stop.signal.aborted; at += STEP_LOGS) {
-        const given = old.slice(at, at + STEP_LOGS).filter((ref) => this.#isGivenUp(ref));
+      for (let at = 0; at < old.length && !this.#stop.signal.aborted; at += STEP_FILES) {
+        const given = old.slice(at, at + STEP_FILES).filter((ref) => this.#isGivenUp(ref));
         for (const ref of given) await kept.remove(ref);
         removed += given.length;
         await this.#pause();

@@ -6,15 +6,20 @@ import { guarded } from "./failure.ts";
 import { isKeptName, MANIFEST_FILE, refOfFolder } from "./files.ts";
 import { refOfLog } from "./logs.ts";
 import { checkedVersion } from "./open.ts";
+import { refOfRecording } from "./recordings.ts";
 import { tarEnd, tarHeader, tarPadding } from "./tar.ts";
 
 /**
- * A backup is a plain tar: `backup.json` (a BackupHead), `master.db`, `logs/…`, `files/…` and, last, `end.json` (a BackupEnd), so
- * that one which was cut off or changed is known.
+ * A backup is a plain tar: `backup.json` (a BackupHead), `master.db`, `logs/…`, `recordings/…`, `files/…` and, last,
+ * `end.json` (a BackupEnd), so that one which was cut off or changed is known.
  */
 export const HEAD_FILE = "backup.json";
 export const DATABASE_FILE = "master.db";
-export const LOGS_FOLDER = "logs";
+/** The folders with a file per attempt, and which of their names belong there. */
+export const ATTEMPT_FOLDERS = [
+  { folder: "logs", refOf: refOfLog },
+  { folder: "recordings", refOf: refOfRecording },
+] as const;
 export const FILES_FOLDER = "files";
 export const END_FILE = "end.json";
 
@@ -65,7 +70,8 @@ const SNAPSHOT = /^backup-\d+\.tmp(-journal)?$/;
 
 /**
  * The bytes of a backup of the data folder `folder`, whose master may run meanwhile: the database as it is now, then
- * every log and every file that attempts have left, each at least as long as the database says. Blocks for as long as the copy of the database takes, so not for
+ * every log and every file that attempts have left, each at least as long as the database says, and every recording.
+ * Blocks for as long as the copy of the database takes, so not for
  * the master's own thread; the copy needs as much room in `folder` as the database takes.
  * @throws CloudError data_folder, unavailable.
  */
@@ -166,7 +172,7 @@ function* packFile(name: string, descriptor: number, nowMs: number, digest: Dige
 }
 
 function* keptNames(folder: string): Generator<string> {
-  yield* logNames(join(folder, LOGS_FOLDER));
+  yield* attemptNames(folder);
   yield* fileNames(join(folder, FILES_FOLDER));
 }
 
@@ -185,10 +191,12 @@ function* fileNames(folder: string): Generator<string> {
 }
 
 /** Relative to the data folder. */
-function* logNames(folder: string): Generator<string> {
-  for (const group of readdirIfThere(folder)) {
-    for (const name of readdirIfThere(join(folder, group))) {
-      if (refOfLog(name) !== undefined) yield `${LOGS_FOLDER}/${group}/${name}`;
+function* attemptNames(dataFolder: string): Generator<string> {
+  for (const { folder, refOf } of ATTEMPT_FOLDERS) {
+    for (const group of readdirIfThere(join(dataFolder, folder))) {
+      for (const name of readdirIfThere(join(dataFolder, folder, group))) {
+        if (refOf(name) !== undefined) yield `${folder}/${group}/${name}`;
+      }
     }
   }
 }
@@ -211,7 +219,7 @@ function ifThere<T>(open: () => T): T | undefined {
     }
     throw new CloudError(
       "data_folder",
-      `Logs or files cannot be read: ${messageOf(error)}.`,
+      `Logs, files or recordings cannot be read: ${messageOf(error)}.`,
       "Check who owns the data folder.",
     );
   }

@@ -10,19 +10,13 @@ import {
   statSync,
   writeSync,
 } from "node:fs";
-import { readdir, unlink } from "node:fs/promises";
+import { unlink } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Logger, silentLogger } from "../lib/log.ts";
-import { CloudError, messageOf } from "../model/error.ts";
-import {
-  type AttemptKey,
-  type AttemptRef,
-  attemptKey,
-  isTaskId,
-  parseAttemptKey,
-  quote,
-} from "../model/ids.ts";
-import { diskError, goneIsEmpty, isGone, makeFolder, syncFolder } from "./folder.ts";
+import { messageOf } from "../model/error.ts";
+import { type AttemptKey, type AttemptRef, attemptKey } from "../model/ids.ts";
+import { attemptFile, listAttempts, refOfFile } from "./attempt-file.ts";
+import { diskError, isGone, makeFolder, syncFolder } from "./folder.ts";
 import type { PrunableLogStore } from "./store.ts";
 
 export interface LogStoreOptions {
@@ -143,11 +137,8 @@ class FileLogStore implements PrunableLogStore {
     };
   }
 
-  async *list(): AsyncGenerator<readonly AttemptRef[]> {
-    for (const name of await readdir(this.folder)) {
-      const names = await readdir(join(this.folder, name)).catch(goneIsEmpty);
-      yield names.map(refOfLog).filter((ref) => ref !== undefined);
-    }
+  list(): AsyncIterable<readonly AttemptRef[]> {
+    return listAttempts(this.folder, refOfLog);
   }
 
   async remove(ref: AttemptRef): Promise<void> {
@@ -223,22 +214,14 @@ class FileLogStore implements PrunableLogStore {
     }
   }
 
-  /** Spread over 256 folders by the last byte of the id, which is random; its first bytes are the time. */
-  #path({ taskId, n }: AttemptRef): string {
-    if (!isTaskId(taskId) || !Number.isSafeInteger(n) || n < 1) {
-      throw new CloudError(
-        "invalid_argument",
-        `attempt is ${quote(taskId)} number ${n}; it must be a task id and a number from 1.`,
-      );
-    }
-    return join(this.folder, taskId.slice(-2), `${taskId}.${n}.log`);
+  #path(ref: AttemptRef): string {
+    return join(this.folder, attemptFile(ref, "log"));
   }
 }
 
 /** The attempt whose output a file of this name holds; undefined when it is none of ours. */
 export function refOfLog(name: string): AttemptRef | undefined {
-  const [, taskId, n] = /^(task-[0-9a-f-]+)\.([0-9]+)\.log$/.exec(name) ?? [];
-  return parseAttemptKey(`${taskId}#${n}`);
+  return refOfFile(name, "log");
 }
 
 function writeAll(descriptor: number, bytes: Uint8Array, position: number): void {

@@ -3,6 +3,7 @@ import { dirname, join } from "node:path";
 import { CloudError, messageOf } from "../model/error.ts";
 import { quote } from "../model/ids.ts";
 import {
+  ATTEMPT_FOLDERS,
   BACKUP_FORMAT,
   type BackupEnd,
   type BackupHead,
@@ -11,11 +12,9 @@ import {
   END_FILE,
   FILES_FOLDER,
   HEAD_FILE,
-  LOGS_FOLDER,
 } from "./backup.ts";
 import { isKeptName, MANIFEST_FILE, refOfFolder } from "./files.ts";
 import { syncFolder } from "./folder.ts";
-import { refOfLog } from "./logs.ts";
 import { SCHEMA_VERSION } from "./migrations.ts";
 import { notABackup, readTar, type TarEntry } from "./tar.ts";
 
@@ -26,9 +25,10 @@ export interface BackupSummary {
   readonly tasks: number;
   readonly events: number;
   readonly logs: number;
+  readonly recordings: number;
   /** That attempts have left. */
   readonly files: number;
-  /** Of database, logs and files. */
+  /** Of database, logs, recordings and files. */
   readonly bytes: number;
 }
 
@@ -68,7 +68,7 @@ async function readBackup(
   let head: BackupHead | undefined;
   let end: BackupEnd | undefined;
   let bytes = 0;
-  const count = { logs: 0, files: 0 };
+  const count = { logs: 0, recordings: 0, files: 0 };
   for await (const entry of readTar(source)) {
     const { name, size } = entry;
     if (end !== undefined || (name === HEAD_FILE) !== (head === undefined)) throw misplaced(name);
@@ -138,11 +138,12 @@ function checkedHead(head: BackupHead): BackupHead {
 }
 
 /** Nothing else may be unpacked, least of all outside of the folder. */
-function kindOf(name: string): "logs" | "files" | "other" | undefined {
+function kindOf(name: string): "logs" | "recordings" | "files" | "other" | undefined {
   if (name === DATABASE_FILE) return "other";
   const [folder, group = "", attempt = "", file = "", ...deeper] = name.split("/");
   if (!/^[0-9a-f]{2}$/.test(group) || deeper.length > 0) return undefined;
-  if (folder === LOGS_FOLDER) return file === "" && refOfLog(attempt) !== undefined ? "logs" : undefined;
+  const one = ATTEMPT_FOLDERS.find((known) => known.folder === folder);
+  if (one !== undefined) return file === "" && one.refOf(attempt) !== undefined ? one.folder : undefined;
   if (folder !== FILES_FOLDER || refOfFolder(attempt) === undefined || !isKeptName(file)) return undefined;
   return file === MANIFEST_FILE ? "other" : "files";
 }

@@ -3,6 +3,7 @@
 import type { ClusterEvent } from "../model/event.ts";
 import type { FileListing, KeptFile, LeftOut } from "../model/files.ts";
 import type { AttemptRef, TaskId, WorkerId } from "../model/ids.ts";
+import type { Recording } from "../model/recording.ts";
 import type { Attempt, Task, TaskStatus } from "../model/task.ts";
 import type { Worker } from "../model/worker.ts";
 
@@ -153,6 +154,19 @@ export interface PrunableLogStore extends LogStore {
    * nobody waits for that but the caller.
    * @throws CloudError unavailable when the disk is read-only.
    */
+  remove(ref: AttemptRef): Promise<void>;
+}
+
+/** Keeps the last minutes of attempts that did not go well. Nothing depends on it: what is lost here is only not shown. */
+export interface RecordingStore {
+  has(ref: AttemptRef): boolean;
+  /** Whole or not at all; takes the place of one that is there. @throws CloudError unavailable when the disk is full or read-only. */
+  write(ref: AttemptRef, recording: Recording): Promise<void>;
+  /** Undefined when there is none, or a power cut has damaged it. @throws CloudError unavailable. */
+  read(ref: AttemptRef): Promise<Recording | undefined>;
+  /** Every attempt that has one, some at a time, in no order; one that comes or goes meanwhile may be missed. */
+  list(): AsyncIterable<readonly AttemptRef[]>;
+  /** Nothing when there is none. @throws CloudError unavailable when the disk is read-only. */
   remove(ref: AttemptRef): Promise<void>;
 }
 

@@ -1,14 +1,17 @@
 // Called by: master/sessions (writes), gateway (reads, subscribes). May touch: model, its own memory.
 // Never: the disk, the loop's commit path, or a socket.
-import type { WorkerId } from "../model/ids.ts";
+import { type AttemptKey, type AttemptRef, attemptKey, type WorkerId } from "../model/ids.ts";
+import type { AttemptSeries, HostSeries } from "../model/recording.ts";
 import type { Sample } from "../model/worker.ts";
-import { type History, HistoryRing } from "./history.ts";
+import { AttemptRing, HistoryRing } from "./history.ts";
 
 /**
  * How long updates are merged while more keep coming: twice as long as it takes to send one message to each viewer
  * (about 10 µs), so that viewers never cost more than half of the time; at most so long that a person sees nothing of it.
  */
 const MERGE = { perMessageMs: 0.02, leastMs: 2, mostMs: 20 } as const;
+/** An attempt that samples name no more has ended; its own history waits so long for whoever asks what it did last. */
+const KEEP_ENDED_MS = 60_000;
 
 /** What is known of a worker's health now. Replaced, never changed, so it may be kept. */
 export interface WorkerTelemetry {
@@ -37,11 +40,20 @@ export interface TelemetryHubOptions {
   readonly now: () => number;
 }
 
-/** The latest sample and the last 15 minutes of every worker, and who wants to hear of changes. */
+/** What a worker's history is made of. */
+interface Rings {
+  readonly host: HistoryRing;
+  readonly attempts: Map<AttemptKey, AttemptRing>;
+}
+
+/**
+ * The latest sample and the last 15 minutes of every worker, the last 5 minutes of every attempt that runs, and who wants
+ * to hear of changes.
+ */
 export class TelemetryHub {
   readonly #now: () => number;
   readonly #latest = new Map<WorkerId, WorkerTelemetry>();
-  readonly #histories = new Map<WorkerId, HistoryRing>();
+  readonly #histories = new Map<WorkerId, Rings>();
   readonly #listeners = new Set<TelemetryListener>();
   #changed = new Set<WorkerId>();
   #removed = new Map<WorkerId, WorkerTelemetry>();
@@ -63,7 +75,9 @@ export class TelemetryHub {
   record(workerId: WorkerId, sample: Sample, atMs: number): void {
     const before = this.#latest.get(workerId);
     this.#samplesReceived += 1;
-    this.#historyOf(workerId).add(sample, atMs);
+    const rings = this.#ringsOf(workerId);
+    rings.host.add(sample, atMs);
+    recordAttempts(rings.attempts, sample, atMs);
     this.#set({
       workerId,
       active: before?.active ?? true,
@@ -103,8 +117,27 @@ export class TelemetryHub {
   }
 
   /** The points from `sinceMs` (Unix time) on, at most one a second, at most 15 minutes; empty for an unknown worker. */
-  history(workerId: WorkerId, sinceMs: number): History {
-    return (this.#histories.get(workerId) ?? new HistoryRing()).since(sinceMs);
+  history(workerId: WorkerId, sinceMs: number): HostSeries {
+    return (this.#histories.get(workerId)?.host ?? new HistoryRing()).since(sinceMs);
+  }
+
+  /**
+   * The same of a worker and of an attempt there, at most its last 5 minutes. That of an attempt is there until
+   * `forgetAttempt`, until it is missing from a minute of the worker's samples, or until the worker leaves: so while a
+   * worker is silent, nothing of its attempts is forgotten.
+   */
+  recording(
+    workerId: WorkerId,
+    ref: AttemptRef,
+    sinceMs: number,
+  ): { readonly host: HostSeries; readonly attempt: AttemptSeries } {
+    const ring = this.#histories.get(workerId)?.attempts.get(attemptKey(ref)) ?? new AttemptRing();
+    return { host: this.history(workerId, sinceMs), attempt: ring.since(sinceMs) };
+  }
+
+  /** Nobody will ask for the history of this attempt again. */
+  forgetAttempt(workerId: WorkerId, ref: AttemptRef): void {
+    this.#histories.get(workerId)?.attempts.delete(attemptKey(ref));
   }
 
   /** Until the returned function is called. */
@@ -115,13 +148,13 @@ export class TelemetryHub {
     };
   }
 
-  #historyOf(workerId: WorkerId): HistoryRing {
-    let ring = this.#histories.get(workerId);
-    if (ring === undefined) {
-      ring = new HistoryRing();
-      this.#histories.set(workerId, ring);
+  #ringsOf(workerId: WorkerId): Rings {
+    let rings = this.#histories.get(workerId);
+    if (rings === undefined) {
+      rings = { host: new HistoryRing(), attempts: new Map() };
+      this.#histories.set(workerId, rings);
     }
-    return ring;
+    return rings;
   }
 
   #set(telemetry: WorkerTelemetry): void {
@@ -154,5 +187,22 @@ export class TelemetryHub {
     for (const listener of this.#listeners) messages += listener(changed, removed);
     const pauseMs = Math.min(MERGE.mostMs, Math.max(MERGE.leastMs, messages * MERGE.perMessageMs));
     this.#pausedUntilMs = this.#now() + pauseMs;
+  }
+}
+
+function recordAttempts(rings: Map<AttemptKey, AttemptRing>, { attempts }: Sample, atMs: number): void {
+  for (const attempt of attempts) {
+    const key = attemptKey(attempt.ref);
+    let ring = rings.get(key);
+    if (ring === undefined) {
+      ring = new AttemptRing();
+      rings.set(key, ring);
+    }
+    ring.add(attempt, atMs);
+  }
+  // Mostly every attempt that is known runs, and then nothing is to be looked for.
+  if (rings.size === attempts.length) return;
+  for (const [key, { seenAtMs }] of rings) {
+    if (atMs - seenAtMs >= KEEP_ENDED_MS) rings.delete(key);
   }
 }

@@ -165,6 +165,9 @@ export const AttemptJson = Type.Object({
   out_of_memory: Type.Boolean(),
   timed_out: Type.Boolean(),
   reason: Type.String(),
+  recording: Type.Boolean({
+    description: "GET /api/tasks/{id}/recording has its last minutes; only of one that failed or was lost",
+  }),
 });
 export type AttemptJson = Static<typeof AttemptJson>;
 
@@ -317,16 +320,20 @@ export type WorkerDetailJson = Static<typeof WorkerDetailJson>;
 
 const series = (description: string) => Type.Array(Type.Number(), { description });
 
+const hostSeries = {
+  cpu_usage: series("Percent"),
+  memory_usage: series("Percent"),
+  gpu_usage: series("Percent"),
+  storage_usage: series("Percent"),
+  network_in: series("Bytes per second"),
+  network_out: series("Bytes per second"),
+  running_tasks_count: series("How many"),
+};
+
 export const WorkerHistoryJson = Type.Object(
   {
     times: Type.Array(Type.Integer(), { description: "Unix seconds, oldest first" }),
-    cpu_usage: series("Percent"),
-    memory_usage: series("Percent"),
-    gpu_usage: series("Percent"),
-    storage_usage: series("Percent"),
-    network_in: series("Bytes per second"),
-    network_out: series("Bytes per second"),
-    running_tasks_count: series("How many"),
+    ...hostSeries,
   },
   { description: "One array per metric; the same place in each belongs to one sample" },
 );
@@ -343,6 +350,29 @@ export const WorkerMetricsJson = Type.Object({
   history: Type.Optional(WorkerHistoryJson),
 });
 export type WorkerMetricsJson = Static<typeof WorkerMetricsJson>;
+
+const timesMs = Type.Array(Type.Integer(), { description: "Unix milliseconds, oldest first" });
+
+export const RecordingJson = Type.Object({
+  task_id: Type.String(),
+  attempt: Type.Integer(),
+  worker_id: Type.String(),
+  status: words(["failed", "lost"]),
+  ended_at_ms: Type.Integer({ description: "When it ended, Unix milliseconds" }),
+  cpu_allocated: Type.Number(),
+  memory_allocated: Type.Number(),
+  gpu_allocated: Type.Number(),
+  storage_allocated: Type.Number(),
+  host: Type.Object(
+    { times_ms: timesMs, ...hostSeries },
+    { description: "The last 5 minutes of its host; the same place in each array belongs to one sample" },
+  ),
+  usage: Type.Object(
+    { times_ms: timesMs, cpu_used: series("Cores"), memory_used: series("MiB") },
+    { description: "The same of the attempt; empty when it ended before a sample saw it" },
+  ),
+});
+export type RecordingJson = Static<typeof RecordingJson>;
 
 export const WorkerTasksJson = Type.Object({
   worker_id: Type.String(),

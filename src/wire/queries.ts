@@ -50,6 +50,12 @@ export const TaskLogsQuery = Type.Object({
   ),
 });
 
+export const RecordingQuery = Type.Object({
+  attempt: Type.Optional(
+    Type.Integer({ minimum: 1, maximum: 1_000_000, description: "Default: the last that has a recording" }),
+  ),
+});
+
 export const TaskFilesQuery = Type.Object({
   attempt: Type.Optional(Type.Integer({ minimum: 1, maximum: 1_000_000, description: "Default: the last" })),
 });
@@ -106,6 +112,7 @@ export const AnnounceRequestJson = Type.Object({
 export const submitQuery = new FieldReader(SubmitQuery);
 export const taskListQuery = new FieldReader(TaskListQuery);
 export const taskLogsQuery = new FieldReader(TaskLogsQuery);
+export const recordingQuery = new FieldReader(RecordingQuery);
 export const taskFilesQuery = new FieldReader(TaskFilesQuery);
 export const metricsQuery = new FieldReader(MetricsQuery);
 export const eventsQuery = new FieldReader(EventsQuery);

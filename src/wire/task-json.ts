@@ -43,9 +43,12 @@ export interface TaskDetailParts {
   readonly logs: { readonly text: string; readonly truncated: boolean; readonly removed: boolean };
   /** While it is queued. */
   readonly why: WhyJson | undefined;
+  /** Whether the last minutes of an attempt are kept. */
+  readonly isRecorded: (attempt: Attempt) => boolean;
 }
 
-export function taskDetailTo(task: Task, { attempts, logs, why }: TaskDetailParts): TaskDetailJson {
+export function taskDetailTo(task: Task, parts: TaskDetailParts): TaskDetailJson {
+  const { attempts, logs, why, isRecorded } = parts;
   const { spec, state } = task;
   const last = attempts.at(-1);
   return {
@@ -63,7 +66,7 @@ export function taskDetailTo(task: Task, { attempts, logs, why }: TaskDetailPart
           reason: state.reason,
         }
       : null,
-    attempts: attempts.map(attemptTo),
+    attempts: attempts.map((attempt) => attemptTo(attempt, isRecorded(attempt))),
     ...(why === undefined ? {} : { why }),
     max_retries: spec.maxRetries,
     timeout_seconds: spec.timeoutSeconds,
@@ -73,8 +76,9 @@ export function taskDetailTo(task: Task, { attempts, logs, why }: TaskDetailPart
   };
 }
 
-function attemptTo({ ref, workerId, assignedAtMs, startedAtMs: started, end }: Attempt): AttemptJson {
-  const startedAtMs = end?.startedAtMs ?? started;
+function attemptTo(attempt: Attempt, recording: boolean): AttemptJson {
+  const { ref, workerId, assignedAtMs, end } = attempt;
+  const startedAtMs = end?.startedAtMs ?? attempt.startedAtMs;
   return {
     attempt: ref.n,
     worker_id: workerId,
@@ -90,6 +94,7 @@ function attemptTo({ ref, workerId, assignedAtMs, startedAtMs: started, end }: A
     out_of_memory: end?.outOfMemory ?? false,
     timed_out: end?.timedOut ?? false,
     reason: end?.reason ?? "",
+    recording,
   };
 }
 

@@ -1,7 +1,8 @@
 // A worker's telemetry as the outside sees it.
-import type { WorkerId } from "../model/ids.ts";
+import type { AttemptRef, WorkerId } from "../model/ids.ts";
+import type { HostSeries, Recording } from "../model/recording.ts";
 import type { AttemptSample, Sample } from "../model/worker.ts";
-import type { RunningTaskJson, TelemetryJson, WorkerHistoryJson } from "./json.ts";
+import type { RecordingJson, RunningTaskJson, TelemetryJson, WorkerHistoryJson } from "./json.ts";
 import { coresOf, seconds } from "./units.ts";
 
 /** What the hub knows of a worker; structurally `telemetry/hub.ts`'s, which this room never imports. */
@@ -56,21 +57,12 @@ function runningTaskTo({ ref, allocated, cpuUsed, memoryUsedMib }: AttemptSample
   };
 }
 
-/** One array per metric, oldest first; structurally `telemetry/history.ts`'s. */
-export interface HistoryFacts {
-  readonly timesMs: readonly number[];
-  readonly cpuUsage: readonly number[];
-  readonly memoryUsage: readonly number[];
-  readonly gpuUsage: readonly number[];
-  readonly storageUsage: readonly number[];
-  readonly networkIn: readonly number[];
-  readonly networkOut: readonly number[];
-  readonly runningTasks: readonly number[];
+export function historyTo(history: HostSeries): WorkerHistoryJson {
+  return { times: history.timesMs.map(seconds), ...hostSeriesTo(history) };
 }
 
-export function historyTo(history: HistoryFacts): WorkerHistoryJson {
+function hostSeriesTo(history: HostSeries): Omit<WorkerHistoryJson, "times"> {
   return {
-    times: history.timesMs.map(seconds),
     cpu_usage: history.cpuUsage.map(hundredths),
     memory_usage: history.memoryUsage.map(hundredths),
     gpu_usage: history.gpuUsage.map(hundredths),
@@ -78,6 +70,28 @@ export function historyTo(history: HistoryFacts): WorkerHistoryJson {
     network_in: history.networkIn.map(whole),
     network_out: history.networkOut.map(whole),
     running_tasks_count: history.runningTasks.map(whole),
+  };
+}
+
+/** @param status how the attempt ended. */
+export function recordingTo(ref: AttemptRef, status: "failed" | "lost", recording: Recording): RecordingJson {
+  const { workerId, endedAtMs, allocated, host, attempt } = recording;
+  return {
+    task_id: ref.taskId,
+    attempt: ref.n,
+    worker_id: workerId,
+    status,
+    ended_at_ms: endedAtMs,
+    cpu_allocated: coresOf(allocated.cpuMillis),
+    memory_allocated: allocated.memoryMib,
+    gpu_allocated: coresOf(allocated.gpuMillis),
+    storage_allocated: allocated.storageMib,
+    host: { times_ms: [...host.timesMs], ...hostSeriesTo(host) },
+    usage: {
+      times_ms: [...attempt.timesMs],
+      cpu_used: attempt.cpuUsed.map(hundredths),
+      memory_used: attempt.memoryUsedMib.map(hundredths),
+    },
   };
 }
 

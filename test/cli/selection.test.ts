@@ -229,6 +229,7 @@ describe("why", () => {
           finished_at: 112,
           finished_at_ms: 112_000,
           reason: "its worker was silent for 30 s",
+          recording: true,
         },
         {
           ...attempt,
@@ -241,6 +242,7 @@ describe("why", () => {
           finished_at_ms: 130_035,
           exit_code: 7,
           reason: "exit code 7",
+          recording: false,
         },
       ],
     });
@@ -259,6 +261,7 @@ describe("why", () => {
     expect(stdout).toMatch(
       /^Attempt 1, .*, on gone-1 \(gone from the cluster\): lost, ran 12 s: its worker was silent for 30 s$/m,
     );
+    expect(stdout.match(/^ {2}The task's page shows what it used in its last minutes\.$/gm)).toHaveLength(1);
     expect(stdout).toMatch(/^Attempt 2, .*, on w1: failed, ran 10 s: exit code 7$/m);
     expect(stdout).toEndWith("  It printed last:\n    before\n    it ?[31mbreaks\n");
     peer.answers.set(`GET /api/tasks/${id(1)}/logs`, () =>

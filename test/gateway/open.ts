@@ -5,8 +5,9 @@ import { type RunningGateway, startGateway } from "../../src/gateway/server.ts";
 import { createLogger } from "../../src/lib/log.ts";
 import { openFileStore } from "../../src/store/files.ts";
 import { openLogStore } from "../../src/store/logs.ts";
+import { openRecordingStore } from "../../src/store/recordings.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
-import type { FileStore, LogStore, PrunableStore } from "../../src/store/store.ts";
+import type { FileStore, LogStore, PrunableStore, RecordingStore } from "../../src/store/store.ts";
 import { TelemetryHub } from "../../src/telemetry/hub.ts";
 import { FakeMaster } from "./fake-master.ts";
 
@@ -20,6 +21,7 @@ export interface OpenGateway {
   readonly store: PrunableStore;
   readonly logs: LogStore;
   readonly files: FileStore;
+  readonly recordings: RecordingStore;
   readonly hub: TelemetryHub;
   /** Answers with three bytes; that of a real master is tested with one. */
   readonly backup: () => Promise<ReadableStream<Uint8Array>>;
@@ -36,6 +38,7 @@ export async function openGateway(): Promise<OpenGateway> {
   const store = openSqliteStore({ path: join(folder, "master.db") });
   const logs = openLogStore({ folder: join(folder, "logs") });
   const files = openFileStore(join(folder, "files"));
+  const recordings = openRecordingStore(join(folder, "recordings"));
   const hub = new TelemetryHub({ now: () => performance.now() });
   const backup = async () => new Blob(["tar"]).stream();
   const master = new FakeMaster(store, hub);
@@ -46,6 +49,7 @@ export async function openGateway(): Promise<OpenGateway> {
     store,
     logs,
     files,
+    recordings,
     hub,
     backup,
     log,
@@ -61,6 +65,7 @@ export async function openGateway(): Promise<OpenGateway> {
     store,
     logs,
     files,
+    recordings,
     hub,
     backup,
     complaints,

@@ -103,6 +103,7 @@ test("/openapi/json has every path, each with its parameters and answers", async
     "get /api/tasks/{id}/files",
     "get /api/tasks/{id}/files/{path}",
     "get /api/tasks/{id}/logs",
+    "get /api/tasks/{id}/recording",
     "get /api/workers",
     "get /api/workers/{id}",
     "get /api/workers/{id}/metrics",

@@ -14,10 +14,12 @@ import { CloudError } from "../../src/model/error.ts";
 import { packBackup, removeLeftovers } from "../../src/store/backup.ts";
 import { openFileStore } from "../../src/store/files.ts";
 import { openLogStore } from "../../src/store/logs.ts";
+import { openRecordingStore } from "../../src/store/recordings.ts";
 import { unpackBackup, verifyBackup } from "../../src/store/restore.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { PrunableStore } from "../../src/store/store.ts";
 import { readTar, tarEnd, tarHeader, tarPadding } from "../../src/store/tar.ts";
+import { recordingOf } from "../contract/recordings.ts";
 import { batch, idOf, liveAttempt, queuedTask, submitted, WORKERS, worker } from "../contract/samples.ts";
 
 let root: string;
@@ -25,7 +27,7 @@ let folder: string;
 let store: PrunableStore;
 const ref = { taskId: idOf(1), n: 1 };
 
-beforeEach(() => {
+beforeEach(async () => {
   root = mkdtempSync(join(tmpdir(), "cloudai-backup-"));
   folder = join(root, "data");
   store = openSqliteStore({ path: join(folder, "master.db") });
@@ -43,6 +45,7 @@ beforeEach(() => {
   logs.append(ref, 0, Buffer.from("x".repeat(600_000)));
   logs.append({ taskId: idOf(2), n: 3 }, 0, Buffer.from("two\n"));
   logs.close();
+  await openRecordingStore(join(folder, "recordings")).write(ref, recordingOf(5));
 });
 
 afterEach(() => {
@@ -84,12 +87,12 @@ async function refusal(bytes: Uint8Array): Promise<string> {
   return error.message;
 }
 
-test("a backup of an open store unpacks to the same store and the same logs, and leaves nothing behind", async () => {
+test("a backup of an open store unpacks to the same store, logs and recordings, and leaves nothing behind", async () => {
   const before = readdirSync(folder);
   const backup = await bytesOf(packBackup(folder, "1.2.3"));
   expect(readdirSync(folder)).toEqual(before);
   const summary = await unpackBackup(pieces(backup, 777), join(root, "copy"));
-  expect(summary).toMatchObject({ version: "1.2.3", tasks: 2, events: 2, logs: 2 });
+  expect(summary).toMatchObject({ version: "1.2.3", tasks: 2, events: 2, logs: 2, recordings: 1 });
   const copy = openSqliteStore({ path: join(root, "copy", "master.db") });
   const logs = openLogStore({ folder: join(root, "copy", "logs") });
   try {
@@ -98,6 +101,7 @@ test("a backup of an open store unpacks to the same store and the same logs, and
     expect(copy.submitOf("k")).toEqual(store.submitOf("k"));
     expect(Buffer.from(logs.read(ref, 0, 1_000_000)).toString()).toBe("x".repeat(600_000));
     expect(logs.length({ taskId: idOf(2), n: 3 })).toBe(4);
+    expect(await openRecordingStore(join(root, "copy", "recordings")).read(ref)).toEqual(recordingOf(5));
   } finally {
     logs.close();
     copy.close();
@@ -120,6 +124,7 @@ test("tar reads it", async () => {
   const names = stdout.toString().trim().split("\n");
   expect(names.slice(0, 2)).toEqual(["backup.json", "master.db"]);
   expect(names).toContain(`logs/01/${idOf(1)}.1.log`);
+  expect(names).toContain(`recordings/01/${idOf(1)}.1.json`);
   expect(names.at(-1)).toBe("end.json");
 });
 
@@ -159,16 +164,21 @@ describe("a backup that is not whole is refused", () => {
     expect(await refusal(tarOf(entries.toSpliced(log, 0, added)))).toContain("damaged");
   });
 
-  test.each(["../evil", "/etc/passwd", "logs/01/../../evil", "logs/01/evil", "lock", "logs/zz/x"])(
-    "with %s in it, of which nothing is unpacked",
-    async (name) => {
-      const entries = await entriesOf(packBackup(folder, "1"));
-      const bytes = tarOf(entries.toSpliced(2, 0, [name, Buffer.from("x")]));
-      expect(await refusal(bytes)).toContain(JSON.stringify(name));
-      await unpackBackup(pieces(bytes), join(root, "copy")).catch(() => undefined);
-      expect(existsSync(join(root, "evil"))).toBe(false);
-    },
-  );
+  test.each([
+    "../evil",
+    "/etc/passwd",
+    "logs/01/../../evil",
+    "logs/01/evil",
+    "lock",
+    "logs/zz/x",
+    "recordings/01/x.json",
+  ])("with %s in it, of which nothing is unpacked", async (name) => {
+    const entries = await entriesOf(packBackup(folder, "1"));
+    const bytes = tarOf(entries.toSpliced(2, 0, [name, Buffer.from("x")]));
+    expect(await refusal(bytes)).toContain(JSON.stringify(name));
+    await unpackBackup(pieces(bytes), join(root, "copy")).catch(() => undefined);
+    expect(existsSync(join(root, "evil"))).toBe(false);
+  });
 
   test("no tar at all, and a tar of something else", async () => {
     expect(await refusal(Buffer.from("hello ".repeat(1000)))).toContain("no backup of cloudai");

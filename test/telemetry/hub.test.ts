@@ -1,7 +1,9 @@
 import { describe, expect, test } from "bun:test";
 import { type WorkerId, workerId } from "../../src/model/ids.ts";
+import { RECORDING_MS } from "../../src/model/recording.ts";
 import { HISTORY_MS } from "../../src/telemetry/history.ts";
 import { TelemetryHub } from "../../src/telemetry/hub.ts";
+import { idOf, plainSpec } from "../contract/samples.ts";
 import { waitFor } from "../support/wait.ts";
 import { sample } from "./sample.ts";
 
@@ -79,6 +81,66 @@ describe("history", () => {
     hub.record(A, sample(), START);
     hub.record(A, sample(), START + HISTORY_MS + 1000);
     expect(hub.history(A, 0).timesMs).toEqual([START + HISTORY_MS + 1000]);
+  });
+});
+
+describe("the recording of an attempt", () => {
+  const ref = (order: number) => ({ taskId: idOf(order), n: 1 });
+  const used = (order: number, cpuUsed: number, memoryUsedMib = 8) => ({
+    ref: ref(order),
+    allocated: plainSpec().resources,
+    cpuUsed,
+    memoryUsedMib,
+  });
+  const times = (hub: TelemetryHub, order: number) => hub.recording(A, ref(order), 0).attempt.timesMs;
+
+  test("has a point a second of the attempt and of its host, from the asked time on", () => {
+    const hub = new TelemetryHub({ now: () => 0 });
+    for (let tick = 0; tick < 50; tick += 1) {
+      const attempts = [used(1, tick / 4, tick), used(2, 1)];
+      hub.record(A, sample({ cpuUsage: tick }, attempts), START + tick * 100);
+    }
+    expect(hub.recording(A, ref(1), START + 2500)).toMatchObject({
+      host: { timesMs: [START + 3000, START + 4000], cpuUsage: [30, 40], runningTasks: [2, 2] },
+      attempt: { timesMs: [START + 3000, START + 4000], cpuUsed: [7.5, 10], memoryUsedMib: [30, 40] },
+    });
+    expect(hub.recording(A, ref(3), 0).attempt).toEqual({ timesMs: [], cpuUsed: [], memoryUsedMib: [] });
+    expect(hub.recording(B, ref(1), 0)).toMatchObject({ host: { timesMs: [] }, attempt: { timesMs: [] } });
+  });
+
+  test("is bounded by 5 minutes, whatever comes", () => {
+    const hub = new TelemetryHub({ now: () => 0 });
+    const last = START + 999_000;
+    for (let atMs = START; atMs <= last; atMs += 500) {
+      hub.record(A, sample({}, [used(1, (atMs - START) / 1000)]), atMs);
+    }
+    const { timesMs, cpuUsed } = hub.recording(A, ref(1), 0).attempt;
+    expect(timesMs.length).toBeLessThanOrEqual(RECORDING_MS / 1000);
+    expect(timesMs[0]).toBeGreaterThanOrEqual(last - RECORDING_MS);
+    expect(timesMs.at(-1)).toBe(last);
+    expect(cpuUsed).toEqual(timesMs.map((ms) => (ms - START) / 1000));
+  });
+
+  test("goes a minute after the worker's samples name it no more, and not while the worker is silent", () => {
+    const hub = new TelemetryHub({ now: () => 0 });
+    hub.record(A, sample({}, [used(1, 1), used(2, 1)]), START);
+    hub.record(A, sample({}, [used(2, 1)]), START + 59_000);
+    expect(times(hub, 1)).toEqual([START]);
+    hub.record(A, sample({}, [used(2, 1)]), START + 60_000);
+    expect(times(hub, 1)).toEqual([]);
+    hub.setActive(A, false, START + 1_000_000);
+    hub.record(B, sample(), START + 1_000_000);
+    expect(times(hub, 2)).toEqual([START, START + 59_000, START + 60_000]);
+  });
+
+  test("goes when it is forgotten, and with its worker", () => {
+    const hub = new TelemetryHub({ now: () => 0 });
+    hub.record(A, sample({}, [used(1, 1), used(2, 1)]), START);
+    hub.forgetAttempt(A, ref(1));
+    hub.forgetAttempt(B, ref(1));
+    expect([times(hub, 1), times(hub, 2)]).toEqual([[], [START]]);
+    hub.remove(A);
+    expect(times(hub, 2)).toEqual([]);
   });
 });
 

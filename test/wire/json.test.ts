@@ -132,6 +132,7 @@ describe("a task", () => {
         attempts: [{ ref, workerId: A, assignedAtMs: 7000, startedAtMs: 8000, end }],
         logs: { text: "half\n", truncated: false, removed: false },
         why: undefined,
+        isRecorded: ({ ref: { n } }) => n === 1,
       },
     );
     expectFields(json, TaskDetailJson);
@@ -152,6 +153,7 @@ describe("a task", () => {
           signal: "SIGKILL",
           out_of_memory: true,
           timed_out: false,
+          recording: true,
         },
       ],
     });

@@ -66,6 +66,8 @@ export const paths = {
   task: (id: string) => `api/tasks/${encodeURIComponent(id)}`,
   logs: (id: string, query: Readonly<Record<string, string>> = {}) =>
     `api/tasks/${encodeURIComponent(id)}/logs?${new URLSearchParams(query)}`,
+  recording: (id: string, attempt: number) =>
+    `api/tasks/${encodeURIComponent(id)}/recording?attempt=${attempt}`,
   files: (id: string) => `api/tasks/${encodeURIComponent(id)}/files`,
   file: (id: string, path: string) =>
     `api/tasks/${encodeURIComponent(id)}/files/${path.split("/").map(encodeURIComponent).join("/")}`,

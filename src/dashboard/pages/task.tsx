@@ -13,6 +13,7 @@ import { Files } from "../parts/files.tsx";
 import { LogView } from "../parts/log-view.tsx";
 import { Missing } from "../parts/missing.tsx";
 import { ask, attempt } from "../parts/notes.tsx";
+import { Recordings } from "../parts/recordings.tsx";
 import { Status } from "../parts/status.tsx";
 
 /** A held GPU that is less busy than this is wasted, percent. */
@@ -35,6 +36,7 @@ export function TaskPage({ id }: { id: string }) {
         </div>
         <div class="story">
           <Attempts task={task} />
+          <Recordings task={task} />
           <Files task={task} />
           <Logs key={id} task={task} />
         </div>

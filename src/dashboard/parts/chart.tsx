@@ -20,18 +20,20 @@ interface ChartProps {
   /** Fixed upper end; undefined: as high as the values. */
   readonly most?: number;
   readonly height?: number;
+  /** A moment (Unix seconds) to draw a line at. */
+  readonly mark?: number;
   readonly format: (value: number) => string;
 }
 
 /** Charts of one page share their pointer. */
 const SYNC = "time";
 
-export function Chart({ title, times, lines, from, to, most, height = 128, format }: ChartProps) {
+export function Chart({ title, times, lines, from, to, most, height = 128, mark, format }: ChartProps) {
   const box = useRef<HTMLDivElement>(null);
   const plot = useRef<uPlot>();
   const [pointed, setPointed] = useState<number | undefined>(undefined);
-  const latest = useRef({ from, to, most, format });
-  latest.current = { from, to, most, format };
+  const latest = useRef({ from, to, most, mark, format });
+  latest.current = { from, to, most, mark, format };
   const count = lines.length;
 
   useEffect(() => {
@@ -84,7 +86,9 @@ function emptyData(count: number): uPlot.AlignedData {
 }
 
 interface Latest {
-  readonly current: Pick<ChartProps, "from" | "to" | "most" | "format">;
+  readonly current: Pick<ChartProps, "from" | "to" | "most" | "format"> & {
+    readonly mark: number | undefined;
+  };
 }
 
 function optionsOf(
@@ -115,8 +119,21 @@ function optionsOf(
       },
     ],
     series: [{}, ...Array.from({ length: count }, (_, place) => series(place))],
-    hooks: { setCursor: [(plot) => onPointed(plot.cursor.idx ?? undefined)] },
+    hooks: {
+      setCursor: [(plot) => onPointed(plot.cursor.idx ?? undefined)],
+      draw: [(plot) => drawMark(plot, latest.current.mark)],
+    },
   };
+}
+
+/** uPlot draws in device pixels. */
+function drawMark({ ctx, bbox, valToPos }: uPlot, mark: number | undefined): void {
+  if (mark === undefined) return;
+  const x = Math.round(valToPos(mark, "x", true));
+  ctx.save();
+  ctx.fillStyle = css("--bad");
+  ctx.fillRect(x - devicePixelRatio, bbox.top, 2 * devicePixelRatio, bbox.height);
+  ctx.restore();
 }
 
 function series(place: number): uPlot.Series {
@@ -125,7 +142,8 @@ function series(place: number): uPlot.Series {
     stroke: () => css(color),
     fill: () => (place === 0 ? css("--accent-area") : "transparent"),
     width: 1.5,
-    points: { show: false },
+    // A line needs two.
+    points: { show: (plot) => plot.data[0].length === 1 },
     // A pause this long in the samples is shown as one.
     spanGaps: false,
   };

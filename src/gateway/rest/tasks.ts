@@ -30,7 +30,7 @@ import { readJson } from "../body.ts";
 import { isLogRemoved, type LogText, logStream, newestText } from "../log-text.ts";
 import type { GatewayParts } from "../parts.ts";
 import { route } from "./docs.ts";
-import { findTask } from "./lookup.ts";
+import { assertHadAttempt, findTask, isRecorded } from "./lookup.ts";
 import { queryOf } from "./request.ts";
 
 const MOST_RESULT_LOG_BYTES = 1024 * 1024;
@@ -162,6 +162,7 @@ function detail(parts: GatewayParts, id: string): Response {
     attempts: parts.store.attempts(task.id),
     logs: isEnded(task.state) ? lastOutput(parts, task) : NO_OUTPUT,
     why: why === undefined ? undefined : whyTo(why),
+    isRecorded: (attempt) => isRecorded(parts, attempt),
   });
   return Response.json(body);
 }
@@ -191,12 +192,7 @@ async function cancel(parts: GatewayParts, id: string): Promise<Response> {
 function logs(parts: GatewayParts, id: string, request: Request): Response {
   const task = findTask(parts, id);
   const { tail, attempt = task.attempts, format } = taskLogsQuery.read(queryOf(request), "");
-  if (attempt > task.attempts) {
-    throw new CloudError(
-      "invalid_argument",
-      `attempt is ${attempt}; ${task.attempts === 0 ? "there has been none yet" : `it must be from 1 to ${task.attempts}`}.`,
-    );
-  }
+  assertHadAttempt(task, attempt);
   const ref = { taskId: task.id, n: attempt };
   const isRemoved = attempt > 0 && isLogRemoved(parts.store, ref);
   const hasOutput = attempt > 0 && !isRemoved;
