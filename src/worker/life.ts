@@ -89,7 +89,11 @@ export class WorkerLife {
     this.#stopping = true;
     this.#attempts.refuseNew(this.#toldStopping.promise);
     this.#heartbeats.soon();
-    if (onStop === "wait") await this.#attempts.over();
+    if (onStop === "wait") {
+      const attempts = this.#attempts.held().length;
+      this.parts.log.info("takes nothing new, and waits for what runs to end", { attempts });
+      await this.#attempts.over();
+    }
     if (onStop === "cancel") await this.#attempts.cancelAll();
   }
 
