@@ -67,6 +67,7 @@ test("--keep-logs: the output of what ended goes and the API says so; what runs 
     logs: "alive\n",
     logs_removed: false,
   });
+  await waitFor(() => logFiles().length === 1, "every old log to be removed");
   expect(logFiles()).toEqual([`${living}.1.log`]);
 });
 
