@@ -1,23 +1,14 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { workerId } from "../../src/model/ids.ts";
-import { sample } from "../telemetry/sample.ts";
 import { call, submit } from "./client.ts";
-import { type OpenGateway, openGateway } from "./open.ts";
+import type { OpenGateway } from "./open.ts";
+import { closeWithoutComplaint, openWithWorkers } from "./workers.ts";
 
-const A = workerId("worker-a");
-const B = workerId("worker-b");
 let open: OpenGateway;
 
 beforeAll(async () => {
-  open = await openGateway();
-  open.master.addWorker(A, "active");
-  open.master.addWorker(B, "inactive");
-  open.hub.record(A, sample(), Date.now());
+  open = await openWithWorkers();
 });
-afterAll(async () => {
-  await open.close();
-  expect(open.complaints).toEqual([]);
-});
+afterAll(() => closeWithoutComplaint(open));
 
 describe("what all answers have in common", () => {
   test("any page may read them", async () => {

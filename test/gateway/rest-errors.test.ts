@@ -1,24 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
-import { workerId } from "../../src/model/ids.ts";
-import { sample } from "../telemetry/sample.ts";
 import { call, raw } from "./client.ts";
-import { type OpenGateway, openGateway } from "./open.ts";
+import type { OpenGateway } from "./open.ts";
+import { closeWithoutComplaint, openWithWorkers } from "./workers.ts";
 
-const A = workerId("worker-a");
-const B = workerId("worker-b");
 const UNKNOWN = "task-0192aaaa-0000-7000-8000-000000000000";
 let open: OpenGateway;
 
 beforeAll(async () => {
-  open = await openGateway();
-  open.master.addWorker(A, "active");
-  open.master.addWorker(B, "inactive");
-  open.hub.record(A, sample(), Date.now());
+  open = await openWithWorkers();
 });
-afterAll(async () => {
-  await open.close();
-  expect(open.complaints).toEqual([]);
-});
+afterAll(() => closeWithoutComplaint(open));
 
 describe("bad requests", () => {
   test.each([

@@ -1,24 +1,15 @@
 import { afterAll, beforeAll, describe, expect, test } from "bun:test";
 import { CloudError } from "../../src/model/error.ts";
-import { workerId } from "../../src/model/ids.ts";
-import { sample } from "../telemetry/sample.ts";
 import { call, print, submit } from "./client.ts";
-import { type OpenGateway, openGateway } from "./open.ts";
+import type { OpenGateway } from "./open.ts";
+import { A, closeWithoutComplaint, openWithWorkers } from "./workers.ts";
 
-const A = workerId("worker-a");
-const B = workerId("worker-b");
 let open: OpenGateway;
 
 beforeAll(async () => {
-  open = await openGateway();
-  open.master.addWorker(A, "active");
-  open.master.addWorker(B, "inactive");
-  open.hub.record(A, sample(), Date.now());
+  open = await openWithWorkers();
 });
-afterAll(async () => {
-  await open.close();
-  expect(open.complaints).toEqual([]);
-});
+afterAll(() => closeWithoutComplaint(open));
 
 describe("tasks", () => {
   test("one is submitted", async () => {
