@@ -14,7 +14,7 @@ const MIB = 1024 * 1024;
 const CHUNK = {
   leastBytes: 128 * 1024,
   firstBytes: 512 * 1024,
-  mostBytes: 2 * MIB,
+  mostBytes: MIB,
   quickMs: 100,
   slowMs: 1000,
 };
@@ -236,8 +236,12 @@ export class CappedOutput {
   }
 }
 
-/** The output in a file, which may not be there yet. */
+/**
+ * The output in a file, which may not be there yet. What `read` gives is good until the next `read`: one buffer serves
+ * them all, since 64 MiB of fresh ones would wait for the garbage collector.
+ */
 export function fileOutput(path: string): OutputSource {
+  let buffer = Buffer.alloc(0);
   return {
     length: () =>
       stat(path).then(
@@ -247,8 +251,10 @@ export function fileOutput(path: string): OutputSource {
     read: async (offset, most) => {
       const file = await open(path);
       try {
-        const buffer = Buffer.allocUnsafe(most);
-        const { bytesRead } = await file.read(buffer, 0, most, offset);
+        // No more than there is: an attempt that prints little keeps little.
+        const wanted = Math.max(0, Math.min(most, (await file.stat()).size - offset));
+        if (buffer.length < wanted) buffer = Buffer.allocUnsafe(wanted);
+        const { bytesRead } = await file.read(buffer, 0, wanted, offset);
         return buffer.subarray(0, bytesRead);
       } finally {
         await file.close();
