@@ -1,10 +1,16 @@
-import { createServer, type ServerHttp2Session } from "node:http2";
+import {
+  createServer,
+  type Http2Server,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from "node:http2";
 import type { AddressInfo } from "node:net";
-import type { ConnectRouter } from "@connectrpc/connect";
 import { connectNodeAdapter } from "@connectrpc/connect-node";
+import { PlainGrpc } from "../lib/grpc-server.ts";
 import type { Logger } from "../lib/log.ts";
 import { CloudError, messageOf } from "../model/error.ts";
-import { contextValuesOf } from "./rpc.ts";
+import { contextValuesOf, type Routes } from "./rpc.ts";
 
 /** The largest message taken from a worker; a chunk of output is at most 2 MiB. */
 const MOST_MESSAGE_BYTES = 8 * 1024 * 1024;
@@ -18,7 +24,7 @@ export interface GrpcOptions {
   readonly host: string;
   /** 0 takes a free one. */
   readonly port: number;
-  readonly routes: (router: ConnectRouter) => void;
+  readonly routes: Routes;
   readonly log: Logger;
 }
 
@@ -38,11 +44,12 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningGrpc> {
   const server = createServer(
     { settings: { initialWindowSize: WINDOW_BYTES } },
     connectNodeAdapter({
-      routes: options.routes,
+      routes: options.routes.all,
       readMaxBytes: MOST_MESSAGE_BYTES,
       contextValues: (request) => contextValuesOf(request.socket?.remoteAddress),
     }),
   );
+  servePlain(server, options.routes);
   server.on("session", (connection) => {
     connections.add(connection);
     connection.setLocalWindowSize(WINDOW_BYTES);
@@ -71,6 +78,20 @@ export async function serveGrpc(options: GrpcOptions): Promise<RunningGrpc> {
       clearTimeout(deadline);
     },
   };
+}
+
+/** Puts plain gRPC in front of Connect: it takes the streams that it can serve, and Connect gets the others. */
+function servePlain(server: Http2Server, routes: Routes): void {
+  const plain = new PlainGrpc({ calls: routes.plain, mostBytes: MOST_MESSAGE_BYTES });
+  const others = server.listeners("stream");
+  server.removeAllListeners("stream");
+  server.on(
+    "stream",
+    (stream: ServerHttp2Stream, headers: IncomingHttpHeaders, flags: number, raw: string[]) => {
+      if (plain.take(stream, headers)) return;
+      for (const serve of others) serve.call(server, stream, headers, flags, raw);
+    },
+  );
 }
 
 function listenError(error: Error, host: string, port: number): CloudError {

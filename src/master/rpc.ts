@@ -4,7 +4,6 @@ import {
   type ConnectRouter,
   createContextKey,
   createContextValues,
-  type HandlerContext,
   type ServiceImpl,
 } from "@connectrpc/connect";
 import type { ReportAnswer } from "../core/reactor.ts";
@@ -15,8 +14,10 @@ import {
   type OpenSessionResponse,
   OpenSessionResponseSchema,
   type ReportAttemptRequest,
+  type SendHeartbeatRequest,
   WorkerService,
 } from "../gen/cloudai/v1/worker_service_pb.ts";
+import { type Caller, type PlainCall, streamingCall, unaryCall } from "../lib/grpc-server.ts";
 import { CloudError, unreachable } from "../model/error.ts";
 import {
   attemptRefFrom,
@@ -31,37 +32,62 @@ import {
 import type { MasterMessage } from "./session.ts";
 import type { Sessions } from "./sessions.ts";
 
-const peerKey = createContextKey<string>("", { description: "address of the connected worker" });
+const peerKey = createContextKey<string | undefined>(undefined, {
+  description: "address of the connected worker",
+});
 
 /** For the Connect adapter: carries the connection's remote address to `OpenSession`. */
 export function contextValuesOf(remoteAddress: string | undefined) {
-  return createContextValues().set(peerKey, remoteAddress?.replace(/^::ffff:/, "") ?? "");
+  return createContextValues().set(peerKey, remoteAddress);
+}
+
+/** What a worker may call, and how. */
+export interface Routes {
+  /** Everything, from every kind of client that Connect knows. */
+  readonly all: (router: ConnectRouter) => void;
+  /** The same for clients that speak plain gRPC, as workers do. */
+  readonly plain: readonly PlainCall[];
 }
 
 /** The worker service of cloudai.v1, spoken for `sessions`. */
-export function routesOf(sessions: Sessions): (router: ConnectRouter) => void {
+export function routesOf(sessions: Sessions): Routes {
+  const sendHeartbeat = (request: SendHeartbeatRequest) => edge(() => heartbeat(sessions, request));
+  const reportAttempt = (request: ReportAttemptRequest) => edge(() => report(sessions, request));
+  const appendLog = (request: AppendLogRequest) => edge(() => takeLog(sessions, request));
+  const appendFile = (request: AppendFileRequest) => edge(() => takeFile(sessions, request));
   const service: ServiceImpl<typeof WorkerService> = {
-    openSession: (request, context) => openSession(sessions, request, context),
-    sendHeartbeat: (request) =>
-      edge(async () => {
-        await sessions.heartbeat(sessions.hear(request.sessionId), heartbeatFrom(request));
-        return {};
-      }),
-    reportAttempt: (request) => edge(() => report(sessions, request)),
-    appendLog: (request) => edge(() => appendLog(sessions, request)),
-    appendFile: (request) => edge(() => appendFile(sessions, request)),
+    openSession: (request, { signal, values }) =>
+      openSession(sessions, request, { gone: signal, remoteAddress: values.get(peerKey) }),
+    ...{ sendHeartbeat, reportAttempt, appendLog, appendFile },
   };
-  return (router) => void router.service(WorkerService, service);
+  const { method } = WorkerService;
+  return {
+    all: (router) => void router.service(WorkerService, service),
+    plain: [
+      streamingCall(method.openSession, (request, caller) => openSession(sessions, request, caller)),
+      unaryCall(method.sendHeartbeat, sendHeartbeat),
+      unaryCall(method.reportAttempt, reportAttempt),
+      unaryCall(method.appendLog, appendLog),
+      unaryCall(method.appendFile, appendFile),
+    ],
+  };
+}
+
+async function heartbeat(sessions: Sessions, request: SendHeartbeatRequest): Promise<object> {
+  await sessions.heartbeat(sessions.hear(request.sessionId), heartbeatFrom(request));
+  return {};
 }
 
 async function* openSession(
   sessions: Sessions,
   request: OpenSessionRequest,
-  context: HandlerContext,
+  caller: Pick<Caller, "gone" | "remoteAddress">,
 ): AsyncGenerator<OpenSessionResponse> {
   try {
-    const hello = helloFrom(request, context.values.get(peerKey));
-    for await (const message of sessions.open(hello, context.signal)) {
+    // An IPv4 address on a socket for both.
+    const address = caller.remoteAddress?.replace(/^::ffff:/, "") ?? "";
+    const hello = helloFrom(request, address);
+    for await (const message of sessions.open(hello, caller.gone)) {
       yield create(OpenSessionResponseSchema, { message: messageTo(message) });
     }
   } catch (error) {
@@ -82,7 +108,7 @@ async function report(sessions: Sessions, request: ReportAttemptRequest): Promis
   }
 }
 
-async function appendLog(
+async function takeLog(
   sessions: Sessions,
   request: AppendLogRequest,
 ): Promise<{ length: bigint; unwanted: boolean }> {
@@ -92,7 +118,7 @@ async function appendLog(
   return { length: BigInt(length), unwanted };
 }
 
-async function appendFile(
+async function takeFile(
   sessions: Sessions,
   request: AppendFileRequest,
 ): Promise<{ length: bigint; done: boolean; unwanted: boolean }> {

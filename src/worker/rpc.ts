@@ -1,12 +1,16 @@
 // Called by: worker. May touch: gen, wire, the network. Never: decides; it translates for Session.
-import { type Client, Code, ConnectError, createClient } from "@connectrpc/connect";
-import { createGrpcTransport, Http2SessionManager } from "@connectrpc/connect-node";
+import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } from "@bufbuild/protobuf";
+import { Code, ConnectError } from "@connectrpc/connect";
+import { Http2SessionManager } from "@connectrpc/connect-node";
 import {
+  AppendLogRequestSchema,
   type OpenSessionResponse,
+  type ReportAttemptRequestSchema,
   type SessionOpened,
   type StartAttempt,
   WorkerService,
 } from "../gen/cloudai/v1/worker_service_pb.ts";
+import { type LargeField, PlainGrpcClient } from "../lib/grpc-client.ts";
 import { CloudError, messageOf } from "../model/error.ts";
 import type { FileAnswer, FilePart } from "../model/files.ts";
 import type { AttemptRef } from "../model/ids.ts";
@@ -23,6 +27,7 @@ import {
 } from "../wire/rpc.ts";
 import type { Dial, LogAnswer, MasterCommand, MasterConnection, Opened, StartOrder } from "./connection.ts";
 
+const { method } = WorkerService;
 /** Most that one unary call may take. */
 const CALL_TIMEOUT_MS = 10_000;
 /** HTTP/2 PINGs notice a dead host in 20 s, sooner than the 30 s after which the master gives this worker up. */
@@ -33,7 +38,7 @@ export function grpcDial(master: string): Dial {
   const baseUrl = `http://${master}`;
   return async (hello, signal) => {
     const http2 = new Http2SessionManager(baseUrl, KEEPALIVE);
-    const client = createClient(WorkerService, createGrpcTransport({ baseUrl, sessionManager: http2 }));
+    const client = new PlainGrpcClient(http2);
     const over = new AbortController();
     const close = () => {
       over.abort();
@@ -41,7 +46,7 @@ export function grpcDial(master: string): Dial {
     };
     signal.addEventListener("abort", close, { once: true });
     try {
-      const messages = client.openSession(helloTo(hello), { signal: over.signal })[Symbol.asyncIterator]();
+      const messages = client.stream(method.openSession, helloTo(hello), over.signal);
       const opened = openedFrom(await messages.next());
       const commands = commandsOf(opened, messages);
       return new GrpcConnection(opened, commands, client, { closed: over.signal, close });
@@ -64,13 +69,12 @@ class GrpcConnection implements MasterConnection {
   constructor(
     readonly opened: Opened,
     readonly commands: AsyncIterable<MasterCommand>,
-    private readonly client: Client<typeof WorkerService>,
+    private readonly client: PlainGrpcClient,
     private readonly transport: Transport,
   ) {}
 
   async heartbeat(heartbeat: Heartbeat): Promise<void> {
-    const message = heartbeatTo(this.opened.sessionId, heartbeat);
-    await this.#call((options) => this.client.sendHeartbeat(message, options));
+    await this.#call(method.sendHeartbeat, heartbeatTo(this.opened.sessionId, heartbeat));
   }
 
   reportStarted(ref: AttemptRef, atMs: number): Promise<boolean> {
@@ -83,14 +87,15 @@ class GrpcConnection implements MasterConnection {
 
   async appendLog(ref: AttemptRef, offset: number, data: Uint8Array): Promise<LogAnswer> {
     const { sessionId } = this.opened;
-    const request = { sessionId, attempt: attemptRefTo(ref), offset: BigInt(offset), data };
-    const { length, unwanted } = await this.#call((options) => this.client.appendLog(request, options));
+    const request = { sessionId, attempt: attemptRefTo(ref), offset: BigInt(offset) };
+    const large = { field: AppendLogRequestSchema.field.data, bytes: data };
+    const { length, unwanted } = await this.#call(method.appendLog, request, large);
     return { length: Number(length), unwanted };
   }
 
   async appendFile(ref: AttemptRef, part: FilePart): Promise<FileAnswer> {
     const request = { sessionId: this.opened.sessionId, attempt: attemptRefTo(ref), ...filePartTo(part) };
-    const answer = await this.#call((options) => this.client.appendFile(request, options));
+    const answer = await this.#call(method.appendFile, request);
     return { length: Number(answer.length), done: answer.done, unwanted: answer.unwanted };
   }
 
@@ -100,21 +105,21 @@ class GrpcConnection implements MasterConnection {
 
   async #report(
     ref: AttemptRef,
-    report: Parameters<Client<typeof WorkerService>["reportAttempt"]>[0]["report"],
+    report: MessageInitShape<typeof ReportAttemptRequestSchema>["report"],
   ): Promise<boolean> {
     const request = { sessionId: this.opened.sessionId, attempt: attemptRefTo(ref), report };
-    return (await this.#call((options) => this.client.reportAttempt(request, options))).stale;
+    return (await this.#call(method.reportAttempt, request)).stale;
   }
 
-  /**
-   * A deadline, but no signal: Connect leaves a listener on a call's signal for good, so a session that lives for weeks
-   * would grow with each heartbeat. The end of the session closes the connection, which fails the calls as well.
-   */
-  async #call<T>(call: (options: { timeoutMs: number }) => Promise<T>): Promise<T> {
+  async #call<I extends DescMessage, O extends DescMessage>(
+    method: DescMethodUnary<I, O>,
+    message: MessageInitShape<I>,
+    large?: LargeField,
+  ): Promise<MessageShape<O>> {
     // On a closed connection the transport would quietly open another one.
     if (this.transport.closed.aborted) throw new CloudError("unavailable", "The connection is closed.");
     try {
-      return await call({ timeoutMs: CALL_TIMEOUT_MS });
+      return await this.client.call(method, message, { timeoutMs: CALL_TIMEOUT_MS, ...(large && { large }) });
     } catch (error) {
       throw refusalOf(error);
     }
