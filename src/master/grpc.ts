@@ -12,7 +12,7 @@ import type { Logger } from "../lib/log.ts";
 import { CloudError, messageOf } from "../model/error.ts";
 import { contextValuesOf, type Routes } from "./rpc.ts";
 
-/** The largest message taken from a worker; a chunk of output is at most 2 MiB. */
+/** The largest message taken from a worker; a chunk of output is at most 1 MiB. */
 const MOST_MESSAGE_BYTES = 8 * 1024 * 1024;
 /**
  * How much may be on its way before the master has read it, of one call and of a whole connection: enough for chunks of

@@ -9,7 +9,8 @@ import type { AttemptSample, HeldAttempt } from "../model/worker.ts";
 import type { AttemptOrder, RuntimeAttempt, StopCause } from "../runtime/runtime.ts";
 import { FileShipper } from "./files.ts";
 import type { MasterLink } from "./link.ts";
-import { OutputShipper, type OutputSource, type Slots } from "./output.ts";
+import { OutputShipper, type Slots } from "./output.ts";
+import type { OutputSource } from "./output-source.ts";
 
 /** What all attempts of a worker share. */
 export interface AttemptContext {

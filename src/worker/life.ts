@@ -10,7 +10,8 @@ import type { Dial } from "./connection.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { MasterLink } from "./link.ts";
 import type { OnStop } from "./options.ts";
-import { type OutputSource, Slots } from "./output.ts";
+import { Slots } from "./output.ts";
+import type { OutputSource } from "./output-source.ts";
 import type { Session } from "./session.ts";
 
 /** Output chunks in memory at once, over all attempts: 8 MiB at most, and enough to keep a master busy. */

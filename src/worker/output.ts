@@ -1,13 +1,11 @@
-// Called by: worker/attempt. May touch: an attempt's output, read only. Never: holds more than one chunk of it.
-import { watch } from "node:fs";
-import { open, stat } from "node:fs/promises";
+// Called by: worker/attempt. May touch: an attempt's output, read only. Never: holds more than two chunks of it.
 import type { Clock } from "../lib/clock.ts";
 import type { Logger } from "../lib/log.ts";
 import { backoffMs, sleep } from "../lib/retry.ts";
 import { messageOf } from "../model/error.ts";
 import { type AttemptRef, attemptKey } from "../model/ids.ts";
-import { outputMark } from "../wire/output-mark.ts";
 import type { LogAnswer } from "./connection.ts";
+import { CappedOutput, type OutputSource } from "./output-source.ts";
 
 const MIB = 1024 * 1024;
 /** A chunk is as large as this way to the master takes in a moment: each one costs a call, and must not time out. */
@@ -18,6 +16,8 @@ const CHUNK = {
   quickMs: 100,
   slowMs: 1000,
 };
+/** An attempt that prints without end lets others send after so much. */
+const SERIES_BYTES = 8 * MIB;
 /** The net below `watch`, which misses changes on some file systems. */
 const POLL_MS = 250;
 /** After a chunk that was small; a task that prints line by line then costs 50 calls a second and not thousands. */
@@ -35,16 +35,6 @@ export interface LogMaster {
 
 export interface LogSession {
   appendLog(ref: AttemptRef, offset: number, data: Uint8Array): Promise<LogAnswer>;
-}
-
-/** What an attempt has printed so far: bytes that only grow. */
-export interface OutputSource {
-  /** Bytes so far; 0 while there is nothing. */
-  length(): Promise<number>;
-  /** Up to `most` bytes from `offset`. @throws when it cannot be read. */
-  read(offset: number, most: number): Promise<Uint8Array>;
-  /** Calls `onGrowth` when there may be more, until the returned function is called; may miss some. */
-  watch(onGrowth: () => void): () => void;
 }
 
 export interface OutputOptions {
@@ -65,6 +55,12 @@ export interface ShipOptions {
   /** Called before the first of it is sent; never when it is complete within `silentMs` and there is none. */
   readonly announce: () => Promise<void>;
   readonly silentMs: number;
+}
+
+/** A chunk on its way. */
+interface Sent {
+  readonly end: number;
+  readonly answer: Promise<LogAnswer>;
 }
 
 /** Ships one attempt's output to the master: from where the master's copy ends, as it grows, until all of it is there. */
@@ -152,19 +148,64 @@ export class OutputShipper {
     }
   }
 
-  /** Sends one chunk of what lies before `end`. @returns where the master wants the next, or undefined for nowhere. */
+  /** Sends what lies before `end`. @returns where the master wants the next, or undefined for nowhere. */
   async #sendFrom(offset: number, end: number, ask: Ask): Promise<number | undefined> {
-    const { ref, slots, log } = this.options;
+    const { ref, slots } = this.options;
+    let taken = offset;
     return ask(`output of ${attemptKey(ref)}`, (session) =>
-      slots.use(async () => {
-        const most = Math.min(end - offset, this.#chunkBytes);
-        const data = await this.#output.read(offset, most).catch((error: unknown) => {
-          log.warn("output cannot be read, the rest of it is not shipped", { reason: messageOf(error) });
-          return undefined;
-        });
-        return this.#heard(session, data && (await this.#append(session, offset, data)));
-      }),
+      slots.use(() =>
+        this.#pump(session, taken, Math.min(end, taken + SERIES_BYTES), (length) => {
+          // When a later chunk fails, this one is not sent again.
+          taken = length;
+        }),
+      ),
     );
+  }
+
+  /**
+   * Sends chunk after chunk, two on their way at a time: while the master writes one, the next travels. An answer that is
+   * not the end of its chunk ends the series: the master has less than was thought, or more, or wants none of it.
+   */
+  async #pump(
+    session: LogSession,
+    from: number,
+    end: number,
+    onTaken: (length: number) => void,
+  ): Promise<number | undefined> {
+    let sent: Sent | undefined;
+    try {
+      for (let offset = from; ; offset = sent.end) {
+        const data = await this.#read(offset, Math.min(end - offset, this.#chunkBytes));
+        const before: Sent | undefined = sent;
+        sent = data && this.#send(session, offset, data);
+        const answer = await before?.answer;
+        if (answer !== undefined && answer.length !== before?.end) return this.#heard(session, answer);
+        if (answer !== undefined) onTaken(answer.length);
+        if (sent === undefined) return this.#heard(session, undefined);
+        if (sent.end >= end || sent.end === offset) return this.#heard(session, await sent.answer);
+      }
+    } finally {
+      // The next series reads into the buffer that the last chunk lies in.
+      await sent?.answer.catch(() => {});
+    }
+  }
+
+  #send(session: LogSession, offset: number, data: Uint8Array): Sent {
+    const answer = this.#append(session, offset, data);
+    // It may fail before it is awaited.
+    answer.catch(() => {});
+    return { end: offset + data.length, answer };
+  }
+
+  async #read(offset: number, most: number): Promise<Uint8Array | undefined> {
+    try {
+      return await this.#output.read(offset, most);
+    } catch (error) {
+      this.options.log.warn("output cannot be read, the rest of it is not shipped", {
+        reason: messageOf(error),
+      });
+      return undefined;
+    }
   }
 
   /** Sends a chunk, and learns from how long that takes how large the next one may be. */
@@ -205,72 +246,6 @@ export class OutputShipper {
     this.#wake = new AbortController();
     await sleep(mostMs, this.#wake.signal, this.options.clock);
   }
-}
-
-/**
- * An output's beginning and, when there is more, a mark that says so: the same bytes at the same offset however often
- * they are read, so that shipping can go on after a crash.
- */
-export class CappedOutput {
-  readonly #mark: Buffer;
-
-  /** `maxBytes`: how much of the source counts. */
-  constructor(
-    private readonly source: OutputSource,
-    private readonly maxBytes: number,
-  ) {
-    this.#mark = Buffer.from(outputMark(maxBytes / MIB));
-  }
-
-  /** Bytes so far; `final` when there can never be more. */
-  async length(): Promise<{ length: number; final: boolean }> {
-    const length = await this.source.length();
-    const final = length > this.maxBytes;
-    return { length: final ? this.maxBytes + this.#mark.length : length, final };
-  }
-
-  /** Up to `most` bytes from `offset`. @throws when the source cannot be read. */
-  async read(offset: number, most: number): Promise<Uint8Array> {
-    if (offset >= this.maxBytes) return this.#mark.subarray(offset - this.maxBytes);
-    return this.source.read(offset, Math.min(most, this.maxBytes - offset));
-  }
-}
-
-/**
- * The output in a file, which may not be there yet. What `read` gives is good until the next `read`: one buffer serves
- * them all, since 64 MiB of fresh ones would wait for the garbage collector.
- */
-export function fileOutput(path: string): OutputSource {
-  let buffer = Buffer.alloc(0);
-  return {
-    length: () =>
-      stat(path).then(
-        (stats) => stats.size,
-        () => 0,
-      ),
-    read: async (offset, most) => {
-      const file = await open(path);
-      try {
-        // No more than there is: an attempt that prints little keeps little.
-        const wanted = Math.max(0, Math.min(most, (await file.stat()).size - offset));
-        if (buffer.length < wanted) buffer = Buffer.allocUnsafe(wanted);
-        const { bytesRead } = await file.read(buffer, 0, wanted, offset);
-        return buffer.subarray(0, bytesRead);
-      } finally {
-        await file.close();
-      }
-    },
-    watch: (onGrowth) => {
-      try {
-        const watcher = watch(path, { persistent: false }, onGrowth);
-        watcher.on("error", () => watcher.close());
-        return () => watcher.close();
-      } catch {
-        // Not there yet, or no watches left on this host: the poll finds it.
-        return () => {};
-      }
-    },
-  };
 }
 
 /** Lets a few work at a time, in the order in which they came. */

@@ -14,7 +14,7 @@ import { openFolder } from "./folder.ts";
 import { GpuReader } from "./gpus.ts";
 import { WorkerLife } from "./life.ts";
 import type { RunningWorker, WorkerOptions } from "./options.ts";
-import { fileOutput } from "./output.ts";
+import { fileOutput } from "./output-source.ts";
 import { grpcDial } from "./rpc.ts";
 import { HostSampler } from "./sampler.ts";
 

@@ -5,7 +5,7 @@ import type { AttemptKey } from "../../src/model/ids.ts";
 import { attemptKey } from "../../src/model/ids.ts";
 import type { AttemptExit } from "../../src/model/task.ts";
 import type { AttemptOrder, Runtime, RuntimeAttempt, StopCause } from "../../src/runtime/runtime.ts";
-import type { OutputSource } from "../../src/worker/output.ts";
+import type { OutputSource } from "../../src/worker/output-source.ts";
 import type { Host, Life, World } from "./world.ts";
 
 /** An engine that fails now and then may hold up the end of an attempt whose time is over by so long. */

@@ -3,7 +3,8 @@ import { Code, ConnectError } from "@connectrpc/connect";
 import { systemClock } from "../../src/lib/clock.ts";
 import { silentLogger } from "../../src/lib/log.ts";
 import { attemptKey, newTaskId } from "../../src/model/ids.ts";
-import { CappedOutput, fileOutput, type LogSession, OutputShipper, Slots } from "../../src/worker/output.ts";
+import { type LogSession, OutputShipper, Slots } from "../../src/worker/output.ts";
+import { CappedOutput, fileOutput } from "../../src/worker/output-source.ts";
 import { startWorker } from "../../src/worker/worker.ts";
 import { waitFor } from "../support/wait.ts";
 import { type PeerMaster, Scene } from "./peer.ts";
@@ -85,6 +86,36 @@ test("one attempt's flood does not hold up another's line", async () => {
   expect(peer.log(line)).toBe("here I am\n");
 });
 
+/** Ships what is in `written` through a session, whole when `run` has resolved. */
+function shipperOf(written: Buffer, session: LogSession): OutputShipper {
+  return new OutputShipper({
+    ref: { taskId: newTaskId(), n: 1 },
+    source: {
+      length: async () => written.length,
+      read: async (offset, most) => written.subarray(offset, offset + most),
+      watch: () => () => {},
+    },
+    maxBytes: 100 * MIB,
+    master: {
+      closed: new AbortController().signal,
+      untilAnswered: async (_what, ask) => {
+        for (;;) {
+          try {
+            return await ask(session);
+          } catch {
+            // As the link does: once more.
+          }
+        }
+      },
+    },
+    slots: new Slots(1),
+    clock: systemClock,
+    log: silentLogger,
+  });
+}
+
+const WHOLE = { resume: false, silentMs: 0, announce: async () => {} };
+
 test("a master that lost its power gets again what it had, before it is told of the end", async () => {
   const written = Buffer.from("one\ntwo\nthree\n");
   let kept = Buffer.alloc(0);
@@ -97,21 +128,9 @@ test("a master that lost its power gets again what it had, before it is told of 
     },
   });
   const [before, after] = [session(), session()];
-  const shipper = new OutputShipper({
-    ref: { taskId: newTaskId(), n: 1 },
-    source: {
-      length: async () => written.length,
-      read: async (offset, most) => written.subarray(offset, offset + most),
-      watch: () => () => {},
-    },
-    maxBytes: MIB,
-    master: { closed: new AbortController().signal, untilAnswered: (_what, ask) => ask(before) },
-    slots: new Slots(1),
-    clock: systemClock,
-    log: silentLogger,
-  });
+  const shipper = shipperOf(written, before);
   shipper.complete();
-  await shipper.run({ resume: false, silentMs: 0, announce: async () => {} });
+  await shipper.run(WHOLE);
   expect(kept).toEqual(written);
   asked = 0;
   await shipper.assure(before);
@@ -119,6 +138,41 @@ test("a master that lost its power gets again what it had, before it is told of 
   kept = kept.subarray(0, 6);
   await shipper.assure(after);
   expect(kept).toEqual(written);
+});
+
+test("two chunks are on their way at a time, in whatever order they arrive, fail or are answered", async () => {
+  const written = Buffer.from(Array.from({ length: 20 * MIB }, (_, at) => (at * 7 + (at >> 12)) % 251));
+  const kept = Buffer.alloc(written.length);
+  let length = 0;
+  let calls = 0;
+  let underWay = 0;
+  let most = 0;
+  const session: LogSession = {
+    appendLog: async (_ref, offset, data) => {
+      const call = calls++;
+      underWay += 1;
+      most = Math.max(most, underWay);
+      // Some are overtaken by the next, some are lost on the way there, and some answers on the way back.
+      await Bun.sleep(call % 5 === 1 ? 4 : 0);
+      try {
+        if (call % 11 === 3) throw new Error("lost on its way");
+        if (offset <= length && offset + data.length > length) {
+          kept.set(data, offset);
+          length = offset + data.length;
+        }
+        if (call % 7 === 5) throw new Error("the answer was lost");
+        return { length, unwanted: false };
+      } finally {
+        underWay -= 1;
+      }
+    },
+  };
+  const shipper = shipperOf(written, session);
+  shipper.complete();
+  await shipper.run(WHOLE);
+  expect(length).toBe(written.length);
+  expect(kept.equals(written)).toBe(true);
+  expect(most).toBe(2);
 });
 
 test("of a crowd of attempts that end at once and print nothing some are told of only once, all of them as completed", async () => {
