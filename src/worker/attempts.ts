@@ -51,12 +51,7 @@ export class Attempts implements Commands {
       void this.#refusing.then(() => this.#disown(ordered.ref, "Its worker is stopping."));
       return;
     }
-    const { gpuCount } = this.options;
-    const shares = this.#attempts().map(({ order }) => ({
-      gpuMillis: order.resources.gpuMillis,
-      gpus: order.gpus,
-    }));
-    const order = { ...ordered, gpus: chooseGpus(gpuCount, shares, ordered.resources.gpuMillis) };
+    const order = { ...ordered, gpus: this.#gpusFor(ordered.resources.gpuMillis) };
     this.#hold(order, () => this.#startNow(order), false);
   }
 
@@ -114,6 +109,15 @@ export class Attempts implements Commands {
     const limit = sleep(limitMs, settled.signal, this.options.clock);
     await Promise.race([Promise.all(held.map(({ run }) => run)), limit]);
     settled.abort();
+  }
+
+  #gpusFor(gpuMillis: number): number[] {
+    if (gpuMillis === 0) return [];
+    const shares = this.#attempts().map(({ order }) => ({
+      gpuMillis: order.resources.gpuMillis,
+      gpus: order.gpus,
+    }));
+    return chooseGpus(this.options.gpuCount, shares, gpuMillis);
   }
 
   #attempts(): LiveAttempt[] {

@@ -17,6 +17,7 @@ export class Heartbeats {
 
   /** Asks for an extra heartbeat; many askers within a quarter of a second share one. */
   soon(): void {
+    if (this.#soon) return;
     this.#soon = true;
     this.#wake.abort();
   }

@@ -1,6 +1,5 @@
 // Called by: output, worker. May touch: an attempt's output, read only. Never: keeps more than two reads of it.
-import { watch } from "node:fs";
-import { open, stat } from "node:fs/promises";
+import { closeSync, fstatSync, openSync, readSync, statSync, watch } from "node:fs";
 import { outputMark } from "../wire/output-mark.ts";
 
 const MIB = 1024 * 1024;
@@ -46,27 +45,29 @@ export class CappedOutput {
 
 /**
  * The output in a file, which may not be there yet. Two buffers take turns for all that is read, since 64 MiB of fresh
- * ones would wait for the garbage collector.
+ * ones would wait for the garbage collector. Read at once: what was just written is in memory, and a thread of its own for
+ * each look would cost ten times the look.
  */
 export function fileOutput(path: string): OutputSource {
   let buffer = Buffer.alloc(0);
   let other = buffer;
   return {
-    length: () =>
-      stat(path).then(
-        (stats) => stats.size,
-        () => 0,
-      ),
+    length: async () => {
+      try {
+        return statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      } catch {
+        return 0;
+      }
+    },
     read: async (offset, most) => {
-      const file = await open(path);
+      const file = openSync(path, "r");
       try {
         // No more than there is: an attempt that prints little keeps little.
-        const wanted = Math.max(0, Math.min(most, (await file.stat()).size - offset));
+        const wanted = Math.max(0, Math.min(most, fstatSync(file).size - offset));
         [buffer, other] = [other.length < wanted ? Buffer.allocUnsafe(wanted) : other, buffer];
-        const { bytesRead } = await file.read(buffer, 0, wanted, offset);
-        return buffer.subarray(0, bytesRead);
+        return buffer.subarray(0, readSync(file, buffer, 0, wanted, offset));
       } finally {
-        await file.close();
+        closeSync(file);
       }
     },
     watch: (onGrowth) => {

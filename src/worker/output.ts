@@ -91,11 +91,12 @@ export class OutputShipper {
    */
   async run({ resume, silentMs, announce }: ShipOptions): Promise<void> {
     const { source, master } = this.options;
-    const unwatch = source.watch(() => this.#stir());
     const ask: Ask = (what, call) => master.untilAnswered(what, call);
+    if (silentMs > 0 && (await this.#endsSilently(silentMs))) return;
+    await announce();
+    // Not before: most attempts of a crowd have ended by now, and to watch a file costs more than to read it.
+    const unwatch = source.watch(() => this.#stir());
     try {
-      if (silentMs > 0 && (await this.#endsSilently(silentMs))) return;
-      await announce();
       await this.#ship(resume ? await this.#masterLength(ask) : 0, ask);
     } finally {
       unwatch();
@@ -113,19 +114,10 @@ export class OutputShipper {
     await this.#ship(await this.#masterLength(ask), ask);
   }
 
-  /** Whether it is complete within `mostMs` and there is none; known sooner when there is some. */
+  /** Whether it is complete within `mostMs` and there is none. */
   async #endsSilently(mostMs: number): Promise<boolean> {
-    const { clock } = this.options;
-    const isSilent = async () => (await this.#output.length()).length === 0;
-    const untilMs = clock.monotonic() + mostMs;
-    while (await isSilent()) {
-      if (this.#completed.signal.aborted) return isSilent();
-      const leftMs = untilMs - clock.monotonic();
-      if (leftMs <= 0) return false;
-      await this.#growth(leftMs);
-      this.#stirred = false;
-    }
-    return false;
+    await sleep(mostMs, this.#completed.signal, this.options.clock);
+    return this.#completed.signal.aborted && (await this.#output.length()).length === 0;
   }
 
   async #ship(from: number | undefined, ask: Ask): Promise<void> {
