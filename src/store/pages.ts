@@ -1,8 +1,9 @@
 import type { Database, Statement } from "bun:sqlite";
 import { CloudError } from "../model/error.ts";
 import { quote } from "../model/ids.ts";
-import { TASK_COLUMNS, type TaskRow, taskOf } from "./rows.ts";
+import { LIMIT } from "./rows.ts";
 import type { TaskPage, TaskQuery } from "./store.ts";
+import { LISTED_COLUMNS, type ListedRow } from "./task-json.ts";
 import { type RemovedTask, type TaskChange, type TaskFilter, Totals } from "./totals.ts";
 
 /** Each filter has a column and an index that ends with `position`. */
@@ -21,7 +22,7 @@ type Lead = (typeof FILTERS)[number];
 export class Pages {
   readonly #database: Database;
   /** By SQL: one per combination of filters that was asked for, so at most a few dozen. */
-  readonly #statements = new Map<string, Statement<TaskRow, (string | number)[]>>();
+  readonly #statements = new Map<string, Statement<ListedRow, (string | number)[]>>();
   readonly #totals: Totals;
 
   constructor(database: Database) {
@@ -44,10 +45,11 @@ export class Pages {
     const { sql, values } = pageSql(query, this.#lead(query));
     // One more than asked for tells whether there is a next page.
     const rows = this.#statement(sql).all(...values, before, limit + 1);
-    const tasks = rows.slice(0, limit).map(taskOf);
-    const last = tasks.at(-1);
-    const nextCursor = rows.length > limit && last !== undefined ? cursorOf(last.order) : null;
-    return { tasks, total, nextCursor };
+    const hasMore = rows.length > limit;
+    if (hasMore) rows.pop();
+    const last = rows.at(-1);
+    const nextCursor = hasMore && last !== undefined ? cursorOf(last.position) : null;
+    return { tasks: rows.map(({ task }) => task), total, nextCursor };
   }
 
   total(filter: TaskFilter): number {
@@ -71,10 +73,10 @@ export class Pages {
     return this.#database.query<{ total: number }, string[]>(sql).get(...values)?.total ?? 0;
   }
 
-  #statement(sql: string): Statement<TaskRow, (string | number)[]> {
+  #statement(sql: string): Statement<ListedRow, (string | number)[]> {
     const known = this.#statements.get(sql);
     if (known !== undefined) return known;
-    const statement = this.#database.prepare<TaskRow, (string | number)[]>(sql);
+    const statement = this.#database.prepare<ListedRow, (string | number)[]>(sql);
     this.#statements.set(sql, statement);
     return statement;
   }
@@ -95,8 +97,8 @@ export function leadOf(filter: TaskFilter, totalOf: (single: TaskFilter) => numb
 export function pageSql(filter: TaskFilter, lead: Lead | undefined): { sql: string; values: string[] } {
   const { from, where, values } = clauses(filter, lead);
   return {
-    sql: `SELECT ${TASK_COLUMNS} FROM ${from} CROSS JOIN specs s ON s.position = t.position
-          WHERE ${[...where, "t.position < ?"].join(" AND ")} ORDER BY t.position DESC LIMIT ?`,
+    sql: `SELECT ${LISTED_COLUMNS} FROM ${from} CROSS JOIN specs s ON s.position = t.position
+          WHERE ${[...where, "t.position < ?"].join(" AND ")} ORDER BY t.position DESC ${LIMIT}`,
     values,
   };
 }

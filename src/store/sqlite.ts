@@ -20,6 +20,7 @@ import type {
   TaskPage,
   TaskQuery,
 } from "./store.ts";
+import { specTexts, stateText } from "./task-json.ts";
 import type { TaskChange } from "./totals.ts";
 
 export interface SqliteStoreOptions {
@@ -196,9 +197,10 @@ class SqliteStore implements PrunableStore {
       task.failures,
       task.losses,
       task.startedAtMs ?? null,
-      JSON.stringify(task.state),
+      stateText(task.state),
     );
-    this.#sql.insertSpec.run(task.order, JSON.stringify(spec));
+    const { listed, spec: rest } = specTexts(spec);
+    this.#sql.insertSpec.run(task.order, rest, listed);
   }
 
   /** SQLite rewrites the index of every column that is set, changed or not: so only what did change is set. */
@@ -210,7 +212,7 @@ class SqliteStore implements PrunableStore {
       task.failures,
       task.losses,
       task.startedAtMs ?? null,
-      JSON.stringify(task.state),
+      stateText(task.state),
       task.order,
     ];
     const sameStatus = status === former.status;

@@ -5,10 +5,12 @@ import {
   EVENT_COLUMNS,
   type EventRow,
   type FormerTask,
+  LIMIT,
   type OverRow,
   TASK_COLUMNS,
   type TaskRow,
 } from "./rows.ts";
+import { FINISHED_AT_MS } from "./task-json.ts";
 
 type Value = string | number | null;
 
@@ -42,7 +44,7 @@ function reads(database: Database) {
     liveAttempts: database.prepare<AttemptRow, []>(`${attempt} WHERE ended IS NULL ORDER BY task_id, n`),
     workers: database.prepare<{ worker: string }, []>("SELECT worker FROM workers ORDER BY id"),
     events: database.prepare<EventRow, [number, number]>(
-      `SELECT ${EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq LIMIT ?`,
+      `SELECT ${EVENT_COLUMNS} FROM events WHERE seq > ? ORDER BY seq ${LIMIT}`,
     ),
     lastSeq: database.prepare<{ last: number | null }, []>("SELECT MAX(seq) AS last FROM events"),
     submit: database.prepare<{ fingerprint: string; task_ids: string }, [string]>(
@@ -65,7 +67,7 @@ function writes(database: Database) {
       `INSERT INTO tasks (position, id, status, user_id, tag, name, last_worker_id, created_at_ms, attempts, failures,
          losses, started_at_ms, state) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
     ),
-    insertSpec: prepare("INSERT INTO specs (position, spec) VALUES (?, ?)"),
+    insertSpec: prepare("INSERT INTO specs (position, spec, listed) VALUES (?, ?, ?)"),
     updateTask: update(""),
     updateTaskStatus: update("status = ?,"),
     updateTaskWorker: update("last_worker_id = ?,"),
@@ -97,8 +99,8 @@ function pruning(database: Database) {
       `SELECT t.position, t.id, t.status, t.user_id, t.tag, t.name, t.last_worker_id, t.created_at_ms,
          CASE WHEN t.status IN ('completed', 'failed', 'cancelled') AND NOT EXISTS (
            SELECT 1 FROM attempts a WHERE a.task_id = t.id AND a.ended IS NULL
-         ) THEN json_extract(t.state, '$.finishedAtMs') END AS over_since_ms
-       FROM tasks t WHERE t.position > ? ORDER BY t.position LIMIT ?`,
+         ) THEN ${FINISHED_AT_MS} END AS over_since_ms
+       FROM tasks t WHERE t.position > ? ORDER BY t.position ${LIMIT}`,
     ),
     removeTask: remove("DELETE FROM tasks WHERE position = ?"),
     removeSpec: remove("DELETE FROM specs WHERE position = ?"),
@@ -113,7 +115,7 @@ function pruning(database: Database) {
            AND NOT EXISTS (SELECT 1 FROM tasks WHERE position BETWEEN first_position AND last_position))`,
     ),
     oldestEvents: database.prepare<{ seq: number; time_ms: number }, [number]>(
-      "SELECT seq, time_ms FROM events ORDER BY seq LIMIT ?",
+      `SELECT seq, time_ms FROM events ORDER BY seq ${LIMIT}`,
     ),
     removeEvents: remove("DELETE FROM events WHERE seq <= ?"),
   };

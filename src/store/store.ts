@@ -54,8 +54,8 @@ export interface TaskQuery {
 }
 
 export interface TaskPage {
-  /** Newest first. */
-  readonly tasks: readonly Task[];
+  /** Newest first; each as the JSON text that a list of tasks shows, since nobody but such a list asks for pages. */
+  readonly tasks: readonly string[];
   /** How many match, over all pages. */
   readonly total: number;
   /** Null on the last page. */

@@ -118,9 +118,9 @@ export type SubmitManyJson = Static<typeof SubmitManyJson>;
 
 export const TaskJson = Type.Object({
   task_id: Type.String(),
+  status: words(STATUSES),
   docker_image: Type.String({ description: "Empty for a plain process" }),
   command: Type.String({ description: "Empty for the image's own" }),
-  status: words(STATUSES),
   user_id: Type.String(),
   cpu_required: Type.Number(),
   memory_required: Type.Number(),
@@ -128,18 +128,18 @@ export const TaskJson = Type.Object({
   storage_required: Type.Number(),
   tag: Type.String(),
   k_value: Type.Number(),
-  created_at: seconds("When it was submitted"),
-  created_at_ms: millis("When it was submitted"),
   name: Type.String(),
   priority: Type.Integer(),
+  created_at: seconds("When it was submitted"),
+  created_at_ms: millis("When it was submitted"),
   worker_id: orNull(Type.String({ description: "Where its last attempt runs or ran" })),
+  attempts: Type.Integer({ description: "How many attempts there have been" }),
   started_at: orNull(seconds("When its last attempt started")),
   started_at_ms: orNull(millis("When its last attempt started")),
   finished_at: orNull(seconds("When it ended")),
   finished_at_ms: orNull(millis("When it ended")),
   exit_code: orNull(Type.Integer()),
   reason: Type.String({ description: "Why it failed, was cancelled or waits again; else empty" }),
-  attempts: Type.Integer({ description: "How many attempts there have been" }),
 });
 export type TaskJson = Static<typeof TaskJson>;
 

@@ -1,20 +1,30 @@
 // Tasks, attempts and events as the outside sees them.
 import type { ClusterEvent } from "../model/event.ts";
 import { type Attempt, isEnded, statusOf, type Task } from "../model/task.ts";
-import type { AttemptJson, EventJson, TaskDetailJson, TaskJson, WhyJson } from "./json.ts";
+import type { AttemptJson, EventJson, TaskDetailJson, WhyJson } from "./json.ts";
 import { coresOf, seconds, secondsOrNull } from "./units.ts";
 
-export function taskTo(task: Task): TaskJson {
-  return { ...taskFactsTo(task), attempts: task.attempts };
+/** A page; structurally the store's answer, which this room never imports. */
+export interface TaskPageFacts {
+  /** Each a `TaskJson` as text. */
+  readonly tasks: readonly string[];
+  readonly total: number;
+  readonly nextCursor: string | null;
 }
 
+/** A `TaskPageJson` as text. */
+export function taskPageText({ tasks, total, nextCursor }: TaskPageFacts): string {
+  return `{"tasks":[${tasks.join(",")}],"total":${total},"next_cursor":${JSON.stringify(nextCursor)}}`;
+}
+
+/** What a task's detail has in common with a list of tasks, in the same order. */
 function taskFactsTo({ id, spec, state, createdAtMs, startedAtMs, lastWorkerId }: Task) {
   const ended = isEnded(state) ? state : undefined;
   return {
     task_id: id,
+    status: statusOf(state),
     docker_image: spec.image ?? "",
     command: spec.command ?? "",
-    status: statusOf(state),
     user_id: spec.userId,
     cpu_required: coresOf(spec.resources.cpuMillis),
     memory_required: spec.resources.memoryMib,
@@ -22,10 +32,10 @@ function taskFactsTo({ id, spec, state, createdAtMs, startedAtMs, lastWorkerId }
     storage_required: spec.resources.storageMib,
     tag: spec.tag,
     k_value: spec.kValue,
-    created_at: seconds(createdAtMs),
-    created_at_ms: createdAtMs,
     name: spec.name,
     priority: spec.priority,
+    created_at: seconds(createdAtMs),
+    created_at_ms: createdAtMs,
     worker_id: lastWorkerId ?? null,
     started_at: secondsOrNull(startedAtMs),
     started_at_ms: startedAtMs ?? null,

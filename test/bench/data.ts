@@ -6,9 +6,10 @@ import type { ClusterEvent } from "../../src/model/event.ts";
 import { newTaskId, workerId } from "../../src/model/ids.ts";
 import type { Task } from "../../src/model/task.ts";
 import type { Sample } from "../../src/model/worker.ts";
-import { TASK_COLUMNS, type TaskRow } from "../../src/store/rows.ts";
+import type { TaskRow } from "../../src/store/rows.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
+import { specTexts } from "../../src/store/task-json.ts";
 import { telemetryTo } from "../../src/wire/telemetry-json.ts";
 import { batch, idOf, plainSpec, queuedTask, submitted } from "../contract/samples.ts";
 import type { BenchSettings } from "./harness.ts";
@@ -68,6 +69,7 @@ export interface BareRows {
 
 export function bareRows(task: Task, event: ClusterEvent): BareRows {
   const { spec } = task;
+  const texts = specTexts(spec);
   return {
     task: [
       task.order,
@@ -84,7 +86,7 @@ export function bareRows(task: Task, event: ClusterEvent): BareRows {
       null,
       JSON.stringify(task.state),
     ],
-    spec: [task.order, JSON.stringify(spec)],
+    spec: [task.order, texts.spec, texts.listed],
     event: [event.seq, event.timeMs, event.type, task.id, null, JSON.stringify(event.details)],
   };
 }
@@ -143,7 +145,7 @@ export class BareDatabase {
     this.#begin = this.#database.prepare("BEGIN IMMEDIATE");
     this.#commit = this.#database.prepare("COMMIT");
     this.#task = this.#database.prepare("INSERT INTO tasks VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)");
-    this.#spec = this.#database.prepare("INSERT INTO specs VALUES (?, ?)");
+    this.#spec = this.#database.prepare("INSERT INTO specs VALUES (?, ?, ?)");
     this.#event = this.#database.prepare("INSERT INTO events VALUES (?, ?, ?, ?, ?, ?)");
   }
 
@@ -163,10 +165,18 @@ export class BareDatabase {
   }
 }
 
+/** What a page shows of a task, as it is stored. */
+const PAGE_COLUMNS = `t.position, t.id, t.status, t.last_worker_id, t.created_at_ms, t.attempts, t.started_at_ms, t.state,
+  s.listed`;
+type PageRow = Pick<
+  TaskRow,
+  "position" | "id" | "status" | "created_at_ms" | "attempts" | "state" | "listed"
+>;
+
 /** The bare SQL of a page: the 101 newest rows before a position that fit `where` (`… AND`, or nothing). */
-export function pageStatement(database: Database, where: string): Statement<TaskRow, [number]> {
+export function pageStatement(database: Database, where: string): Statement<PageRow, [number]> {
   return database.prepare(
-    `SELECT ${TASK_COLUMNS} FROM tasks t CROSS JOIN specs s ON s.position = t.position
+    `SELECT ${PAGE_COLUMNS} FROM tasks t CROSS JOIN specs s ON s.position = t.position
      WHERE ${where} t.position < ? ORDER BY t.position DESC LIMIT 101`,
   );
 }
@@ -185,8 +195,11 @@ export function pagesStore({ quick, shared }: Pick<BenchSettings, "quick" | "sha
 /** A cursor is opaque, so it is come by as a client comes by it: page by page. */
 export function cursorBefore(store: Store, position: number): string {
   let page = store.tasks({ limit: 1000 });
-  while (page.nextCursor !== null && (page.tasks.at(-1)?.order ?? 0) > position) {
+  // Their positions have no gaps.
+  let last = page.total - page.tasks.length + 1;
+  while (page.nextCursor !== null && last > position) {
     page = store.tasks({ limit: 1000, cursor: page.nextCursor });
+    last -= page.tasks.length;
   }
   if (page.nextCursor === null) throw new Error(`there is no page before ${position}`);
   return page.nextCursor;

@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { isEnded, type Task } from "../../src/model/task.ts";
 import type { PrunableStore } from "../../src/store/store.ts";
+import { listed, listIn } from "./listed.ts";
 import { Random } from "./random.ts";
 import { batch, idOf, liveAttempt, plainSpec, queuedTask, submitted, WORKERS } from "./samples.ts";
 import { randomBatch, randomQuery, StoreModel } from "./store-model.ts";
@@ -67,7 +68,7 @@ export function pruningContract({ name, open }: PrunableBackend): void {
       reopen();
       expect(store.task(idOf(1))).toBeUndefined();
       expect(store.attempts(idOf(1))).toEqual([]);
-      expect(store.tasks({ limit: 10 }).tasks).toEqual([ended(2, LIMIT)]);
+      expect(listIn(store, { limit: 10 })).toEqual([listed(ended(2, LIMIT))]);
       expect(store.attempts(idOf(2))).toEqual([endedAttempt(2)]);
     });
 
@@ -98,7 +99,7 @@ export function pruningContract({ name, open }: PrunableBackend): void {
       expect(second).toMatchObject({ tasks: 2, nextOrder: 4 });
       const third = store.pruneTasks({ endedBeforeMs: LIMIT, afterOrder: 4, most: 2 });
       expect(third).toMatchObject({ tasks: 1, nextOrder: undefined });
-      expect(store.tasks({ limit: 10 }).tasks).toEqual([queuedTask(2)]);
+      expect(listIn(store, { limit: 10 })).toEqual([listed(queuedTask(2))]);
     });
 
     test("does not look at tasks that were submitted too late to be old", () => {
@@ -206,7 +207,7 @@ export function pruningContract({ name, open }: PrunableBackend): void {
           });
           expect(store.counts()).toEqual(model.counts());
           const query = { ...randomQuery(random), limit: 1000 };
-          expect(store.tasks(query).tasks).toEqual(model.matching(query));
+          expect(listIn(store, query)).toEqual(model.matching(query).map(listed));
           expect(store.tasks(query).total).toBe(model.matching(query).length);
         }
       },

@@ -5,6 +5,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Task } from "../../src/model/task.ts";
 import type { Store, TaskQuery } from "../../src/store/store.ts";
+import type { TaskJson } from "../../src/wire/json.ts";
+import { listed, listIn, readListed } from "./listed.ts";
+import { oddTask } from "./odd-tasks.ts";
 import { Random } from "./random.ts";
 import { batch, idOf, liveAttempt, plainSpec, queuedTask, submitted, WORKERS, worker } from "./samples.ts";
 import { AWKWARD, randomBatch, randomId, randomQuery, StoreModel } from "./store-model.ts";
@@ -89,10 +92,29 @@ export function storeContract({ name, open, module }: StoreBackend): void {
         commitTasks(...tasks);
         for (const task of tasks) {
           expect(store.task(task.id)).toStrictEqual(task);
-          expect(store.tasks({ userId: task.spec.userId, tag: task.spec.tag, limit: 10 }).tasks).toEqual([
-            task,
-          ]);
+          const query = { userId: task.spec.userId, tag: task.spec.tag, limit: 10 };
+          expect(listIn(store, query)).toEqual([listed(task)]);
         }
+      });
+
+      test("tasks with whatever may stand in a text, in every state, alone and in a list", () => {
+        const random = new Random(7);
+        const tasks = Array.from({ length: 400 }, (_, index) => oddTask(random, index + 1));
+        commitTasks(...tasks);
+        reopen();
+        for (const task of tasks) expect(store.task(task.id)).toStrictEqual(task);
+        expect(listIn(store, { limit: 1000 })).toEqual(tasks.toReversed().map(listed));
+      });
+
+      test("every thousandth of a core, told from the next one", () => {
+        const tasks = [1, 29, 57, 1001, 1005, 4035, 99_999_999, 100_000_000].map((cpuMillis, index) =>
+          queuedTask(index + 1, {
+            spec: plainSpec({ resources: { cpuMillis, memoryMib: 1, storageMib: 0, gpuMillis: cpuMillis } }),
+          }),
+        );
+        commitTasks(...tasks);
+        for (const task of tasks) expect(store.task(task.id)).toStrictEqual(task);
+        expect(listIn(store, { limit: 10 })).toEqual(tasks.toReversed().map(listed));
       });
 
       test("every state of a task, one after the other", () => {
@@ -257,20 +279,21 @@ export function storeContract({ name, open, module }: StoreBackend): void {
       test("walk from the newest to the oldest, each task once, while others are added and changed", () => {
         commitTasks(...Array.from({ length: 25 }, (_, i) => queuedTask(i + 1)));
         const first = store.tasks({ limit: 10 });
-        expect(first.tasks.map(({ order }) => order)).toEqual([25, 24, 23, 22, 21, 20, 19, 18, 17, 16]);
+        expect(first.tasks.map(idIn)).toEqual([25, 24, 23, 22, 21, 20, 19, 18, 17, 16].map(idOf));
         expect(first.total).toBe(25);
         commitTasks(queuedTask(26), queuedTask(3, { attempts: 1 }));
         const second = store.tasks({ limit: 10, cursor: first.nextCursor ?? "none" });
-        expect(second.tasks.map(({ order }) => order)).toEqual([15, 14, 13, 12, 11, 10, 9, 8, 7, 6]);
+        expect(second.tasks.map(idIn)).toEqual([15, 14, 13, 12, 11, 10, 9, 8, 7, 6].map(idOf));
         expect(second.total).toBe(26);
         const third = store.tasks({ limit: 10, cursor: second.nextCursor ?? "none" });
-        expect(third.tasks.map(({ order, attempts }) => [order, attempts])).toEqual([
-          [5, 0],
-          [4, 0],
-          [3, 1],
-          [2, 0],
-          [1, 0],
-        ]);
+        const tasks = [
+          queuedTask(5),
+          queuedTask(4),
+          queuedTask(3, { attempts: 1 }),
+          queuedTask(2),
+          queuedTask(1),
+        ];
+        expect(third.tasks.map(readListed)).toEqual(tasks.map(listed));
         expect(third.nextCursor).toBeNull();
       });
 
@@ -283,7 +306,7 @@ export function storeContract({ name, open, module }: StoreBackend): void {
         commitTasks(queuedTask(1), queuedTask(2));
         const { nextCursor } = store.tasks({ limit: 1 });
         reopen();
-        expect(store.tasks({ limit: 1, cursor: nextCursor ?? "none" }).tasks[0]?.order).toBe(1);
+        expect(listIn(store, { limit: 1, cursor: nextCursor ?? "none" })).toEqual([listed(queuedTask(1))]);
       });
 
       test.each(["", "x", "MA", "LTE", "MS41", "MQ==", "OTk5OTk5OTk5OTk5OTk5OTk5OTk", "a".repeat(10_000)])(
@@ -324,7 +347,7 @@ export function storeContract({ name, open, module }: StoreBackend): void {
         expect(store.attempts(id)).toEqual(model.attemptsOf(id));
         for (let i = 0; i < 5; i++) {
           const query = randomQuery(random);
-          expect(walk(store, query)).toEqual(model.matching(query));
+          expect(walk(store, query)).toEqual(model.matching(query).map(listed));
         }
       }
       expect(store.events(0, 1_000_000)).toEqual(model.events);
@@ -339,15 +362,19 @@ function worker1() {
   return first;
 }
 
+function idIn(text: string): string {
+  return readListed(text).task_id;
+}
+
 /** All pages of a query; each must state the same total and, but for the last, be full. */
-function walk(store: Store, query: TaskQuery): Task[] {
-  const tasks: Task[] = [];
+function walk(store: Store, query: TaskQuery): TaskJson[] {
+  const tasks: TaskJson[] = [];
   let page = store.tasks(query);
-  tasks.push(...page.tasks);
+  tasks.push(...page.tasks.map(readListed));
   while (page.nextCursor !== null) {
     expect(page.tasks).toHaveLength(query.limit);
     page = store.tasks({ ...query, cursor: page.nextCursor });
-    tasks.push(...page.tasks);
+    tasks.push(...page.tasks.map(readListed));
   }
   expect(page.total).toBe(tasks.length);
   return tasks;

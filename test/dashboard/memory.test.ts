@@ -1,7 +1,7 @@
 // A page that is left open, and one that is used a lot, does not grow; and what a GPU is held for without being used.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
 import type { Browser } from "playwright-core";
-import { workerId } from "../../src/model/ids.ts";
+import { type TaskId, workerId } from "../../src/model/ids.ts";
 import { type OpenGateway, openGateway } from "../gateway/open.ts";
 import { sample } from "../telemetry/sample.ts";
 import { chromiumPath, expectAccessible, keepScreenshot, openBrowser, openTab } from "./browser.ts";
@@ -23,21 +23,19 @@ afterAll(async () => {
   await open?.close();
 });
 
-async function submit(): Promise<string> {
+async function submit(): Promise<TaskId> {
   const body = JSON.stringify({ command: "true", name: "trainer", gpu_required: 0.5 });
   const headers = { "content-type": "application/json" };
   const answer = await fetch(`${open.url}/api/tasks`, { method: "POST", body, headers });
-  const { task_id }: { task_id: string } = JSON.parse(await answer.text());
+  const { task_id }: { task_id: TaskId } = JSON.parse(await answer.text());
   return task_id;
 }
 
 test.skipIf(path === undefined)("a held GPU that does nothing stands out", async () => {
   const id = await submit();
-  const task = open.store.tasks({ limit: 1 }).tasks[0];
-  if (task === undefined) throw new Error("the task is not there");
-  open.master.start(task.id, A);
+  open.master.start(id, A);
   const allocated = { cpuMillis: 1000, memoryMib: 512, storageMib: 0, gpuMillis: 500 };
-  const running = { ref: { taskId: task.id, n: 1 }, allocated, cpuUsed: 0.75, memoryUsedMib: 300 };
+  const running = { ref: { taskId: id, n: 1 }, allocated, cpuUsed: 0.75, memoryUsedMib: 300 };
   open.hub.record(A, sample({ gpuUsage: 1 }, [running]), Date.now());
   const { page, problems, close } = await openTab(browser);
   await page.goto(`${open.url}/#/tasks/${id}`);

@@ -105,7 +105,8 @@ export class FakeMaster implements MasterPort {
   tasksOn(id: WorkerId): readonly Task[] {
     return this.#store
       .tasks({ limit: 1000, workerId: id })
-      .tasks.filter(({ state }) => !isEnded(state))
+      .tasks.map((text) => this.task(JSON.parse(text).task_id))
+      .filter(({ state }) => !isEnded(state))
       .reverse();
   }
 

@@ -99,6 +99,31 @@ describe("tasks", () => {
     expect((await call(open, "GET", "/api/tasks?user_id=lister&status=running")).json.total).toBe(0);
   });
 
+  test("stand in a list as they do alone, byte for byte", async () => {
+    const odd = ['"', "\\", "\u2028 ☃ 🚀", "\ud800", '","name":"x","env":{', "\n\t\u001f"];
+    const ids = [];
+    for (const text of [...odd, ...odd]) {
+      const fields = { user_id: "odd", name: text, tag: text, command: `echo ${text}`, cpu_required: 0.1 };
+      ids.push(await submit(open, { ...fields, env: ids.length % 2 === 0 ? {} : { name: text, env: "" } }));
+    }
+    const [ended, failed, cancelled, running] = ids;
+    if (!(ended && failed && cancelled && running)) throw new Error("not submitted");
+    for (const id of [ended, failed, running]) open.master.start(id, A);
+    open.master.end(ended, "completed", { exitCode: 0 });
+    open.master.end(failed, "failed", { exitCode: 137, reason: odd.join("") });
+    open.master.end(cancelled, "cancelled", { reason: "" });
+    const { json, headers } = await call(open, "GET", "/api/tasks?user_id=odd");
+    expect(headers.get("content-type")).toBe("application/json;charset=utf-8");
+    const tasks = json.tasks as Record<string, unknown>[];
+    expect(tasks.map(({ task_id }) => task_id)).toEqual(ids.toReversed());
+    for (const { attempts, ...listed } of tasks) {
+      const { json: alone } = await call(open, "GET", `/api/tasks/${listed.task_id}`);
+      expect(attempts).toBe((alone.attempts as unknown[]).length);
+      const common = Object.fromEntries(Object.entries(alone).filter(([name]) => name in listed));
+      expect(JSON.stringify(listed)).toBe(JSON.stringify(common));
+    }
+  });
+
   test.each([
     ["limit=0", 'limit is "0"; it must be an integer from 1 to 1,000.'],
     ["limit=x", 'limit is "x"; it must be an integer from 1 to 1,000.'],

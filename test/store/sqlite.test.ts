@@ -12,8 +12,12 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { CloudError } from "../../src/model/error.ts";
+import { isEnded } from "../../src/model/task.ts";
 import { leadOf, pageSql } from "../../src/store/pages.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
+import { listed, listIn } from "../contract/listed.ts";
+import { oddTask } from "../contract/odd-tasks.ts";
+import { Random } from "../contract/random.ts";
 import { batch, plainSpec, queuedTask, submitted } from "../contract/samples.ts";
 import { storeContract } from "../contract/store.ts";
 import { pruningContract } from "../contract/store-pruning.ts";
@@ -132,7 +136,8 @@ test("a database of the first version is brought up to date: its submits can be 
   before.commit(batch({ tasks, submits: [submit] }));
   before.close();
   tamper(`DROP TABLE marks; DROP INDEX submits_by_position; ALTER TABLE submits DROP COLUMN first_position;
-    ALTER TABLE submits DROP COLUMN last_position; PRAGMA user_version = 1`);
+    ALTER TABLE submits DROP COLUMN last_position; ALTER TABLE specs DROP COLUMN listed;
+    UPDATE tasks SET state = '${JSON.stringify(ended)}'; PRAGMA user_version = 1`);
   const store = open(folder);
   try {
     expect(store.submitOf("k")).toEqual(submit);
@@ -140,6 +145,38 @@ test("a database of the first version is brought up to date: its submits can be 
     expect(store.submitOf("k")).toEqual(submit);
     expect(store.pruneTasks({ endedBeforeMs: 2, afterOrder: 1, most: 1 })).toMatchObject({ tasks: 1 });
     expect(store.submitOf("k")).toBeUndefined();
+  } finally {
+    store.close();
+  }
+});
+
+test("a database of the second version is brought up to date: its tasks are read and listed as they were", () => {
+  const random = new Random(3);
+  const tasks = Array.from({ length: 200 }, (_, index) => ({
+    ...oddTask(random, index + 1),
+    createdAtMs: 0,
+  }));
+  const before = open(folder);
+  before.commit(batch({ tasks }));
+  before.close();
+  const database = new Database(path);
+  for (const { order, spec, state } of tasks) {
+    database.run("UPDATE specs SET spec = ? WHERE position = ?", [JSON.stringify(spec), order]);
+    database.run("UPDATE tasks SET state = ? WHERE position = ?", [JSON.stringify(state), order]);
+  }
+  database.run("ALTER TABLE specs DROP COLUMN listed; PRAGMA user_version = 2");
+  database.close(true);
+  const store = open(folder);
+  try {
+    const later = { ...oddTask(random, 201), createdAtMs: 0 };
+    store.commit(batch({ tasks: [later] }));
+    tasks.push(later);
+    for (const task of tasks) expect(store.task(task.id)).toStrictEqual(task);
+    expect(listIn(store, { limit: 1000 })).toEqual(tasks.toReversed().map(listed));
+    const ended = tasks.filter(({ state }) => isEnded(state) && state.finishedAtMs < 1000);
+    expect(ended.length).toBeGreaterThan(10);
+    const pruned = store.pruneTasks({ endedBeforeMs: 1000, afterOrder: 0, most: 1000 });
+    expect(pruned.tasks).toBe(ended.length);
   } finally {
     store.close();
   }

@@ -11,9 +11,10 @@ import {
   WorkerDetailJson,
   WorkerJson,
 } from "../../src/wire/json.ts";
-import { eventTo, taskDetailTo, taskTo } from "../../src/wire/task-json.ts";
+import { eventTo, taskDetailTo, taskPageText } from "../../src/wire/task-json.ts";
 import { telemetryTo } from "../../src/wire/telemetry-json.ts";
 import { workerDetailTo, workerTo } from "../../src/wire/worker-json.ts";
+import { listed } from "../contract/listed.ts";
 import { idOf, queuedTask, worker } from "../contract/samples.ts";
 import { sample } from "../telemetry/sample.ts";
 
@@ -90,9 +91,15 @@ describe("telemetry", () => {
   });
 });
 
+test.each([[[]], [["{}"]], [["{}", "{}"]]])("a page of the texts %j is JSON", (tasks) => {
+  const page = taskPageText({ tasks, total: 7, nextCursor: "MQ" });
+  expect(JSON.parse(page)).toEqual({ tasks: tasks.map(() => ({})), total: 7, next_cursor: "MQ" });
+  expect(JSON.parse(taskPageText({ tasks, total: 7, nextCursor: null })).next_cursor).toBeNull();
+});
+
 describe("a task", () => {
   test("queued", () => {
-    const json = taskTo(queuedTask(1));
+    const json = listed(queuedTask(1));
     expectFields(json, TaskJson);
     expect(json).toMatchObject({
       docker_image: "",
@@ -109,7 +116,7 @@ describe("a task", () => {
   });
   test("an assigned one reads as queued", () => {
     const state = { kind: "assigned", attempt: 1, workerId: A, sinceMs: 0 } as const;
-    expect(taskTo(queuedTask(1, { state, attempts: 1, lastWorkerId: A })).status).toBe("queued");
+    expect(listed(queuedTask(1, { state, attempts: 1, lastWorkerId: A })).status).toBe("queued");
   });
   test("in detail, after its end", () => {
     const ref = { taskId: idOf(1), n: 1 };

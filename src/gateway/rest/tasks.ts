@@ -23,7 +23,7 @@ import {
   taskListQuery,
   taskLogsQuery,
 } from "../../wire/queries.ts";
-import { taskDetailTo, taskTo, whyTo } from "../../wire/task-json.ts";
+import { taskDetailTo, taskPageText, whyTo } from "../../wire/task-json.ts";
 import { fingerprintOf, MOST_TASKS, submitFrom, TaskSubmitJson } from "../../wire/task-submit.ts";
 import { secondsOrNull } from "../../wire/units.ts";
 import { readJson } from "../body.ts";
@@ -36,6 +36,8 @@ import { queryOf } from "./request.ts";
 const MOST_RESULT_LOG_BYTES = 1024 * 1024;
 const MOST_LOG_BYTES = 8 * 1024 * 1024;
 const MOST_KEY = 256;
+/** What Response.json says of itself, for JSON that is text already. */
+const JSON_TEXT = { headers: { "content-type": "application/json;charset=utf-8" } };
 
 export function taskRoutes(parts: GatewayParts) {
   return new Elysia()
@@ -147,12 +149,7 @@ function list({ store }: GatewayParts, request: Request): Response {
     ...(query.name === undefined ? {} : { name: query.name }),
     ...(query.cursor === undefined ? {} : { cursor: query.cursor }),
   });
-  const body: TaskPageJson = {
-    tasks: page.tasks.map(taskTo),
-    total: page.total,
-    next_cursor: page.nextCursor,
-  };
-  return Response.json(body);
+  return new Response(taskPageText(page), JSON_TEXT);
 }
 
 function detail(parts: GatewayParts, id: string): Response {

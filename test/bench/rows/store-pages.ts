@@ -61,7 +61,9 @@ async function measure(settings: BenchSettings, { filter, where, deep }: PageCas
         return { parsed: figure, plain: figure };
       },
       () => ({
-        parsed: perPage(() => bare.all(before).map((row) => [JSON.parse(row.spec), JSON.parse(row.state)])),
+        parsed: perPage(() =>
+          bare.all(before).map((row) => [JSON.parse(`{${row.listed}}`), JSON.parse(row.state)]),
+        ),
         plain: perPage(() => bare.all(before)),
       }),
     );
