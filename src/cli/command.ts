@@ -1,34 +1,49 @@
 // Called by: main. May touch: model, lib, wire's types, HTTP; master and worker only inside a subcommand's `run`, lazily.
 // Never: core, store, telemetry, gateway or runtime; whatever is not starting a master or a worker goes over HTTP.
 // This file: how a subcommand's words are read.
-import { parseArgs } from "node:util";
-import { type ArgsDef, defineCommand } from "citty";
-import { nearest, UsageError } from "./errors.ts";
+import { EXIT, nearest, UsageError } from "./errors.ts";
 import { type Flags, type Given, readFlags } from "./flags.ts";
 import { renderHelp } from "./help.ts";
 import type { Context, Spec, Subcommand } from "./spec.ts";
 
 /**
- * Makes a citty command of `spec`. citty finds and loads it; its own parser takes any flag, keeps only the last of a
- * repeated one and reads `--no-console` as a negation, so the words are read here once more, strictly.
+ * Makes a citty command of `spec`. citty's own parser takes any flag, keeps only the last of a repeated one and reads
+ * `--no-console` as a negation, so the words are read here once more, strictly.
  */
 export function defineSubcommand<const F extends Flags>(spec: Spec<F>): Subcommand {
-  const command = defineCommand<ArgsDef>({
+  const run = async (rawArgs: readonly string[], context: Context): Promise<number> => {
+    if (asksForHelp(rawArgs)) {
+      await context.out(renderHelp(spec, context));
+      return EXIT.done;
+    }
+    const { given, words } = readWords(rawArgs, spec);
+    const flags = readFlags(spec.flags, given, context.env);
+    checkCount(words, spec);
+    return spec.run({ flags, words }, context);
+  };
+  return {
     meta: { name: spec.name },
     args: { ...spec.flags },
-    run: async ({ rawArgs, data }): Promise<number> => {
-      const context: Context = data;
-      if (asksForHelp(rawArgs)) {
-        await context.out(renderHelp(spec, context));
-        return 0;
-      }
-      const { given, words } = readWords(rawArgs, spec);
-      const flags = readFlags(spec.flags, given, context.env);
-      checkCount(words, spec);
-      return spec.run({ flags, words }, context);
-    },
-  });
-  return { ...command, positionals: spec.positionals ?? [] };
+    positionals: spec.positionals ?? [],
+    run: ({ rawArgs, data }) => run(rawArgs, data),
+    runBare: (context) => run([], context),
+  };
+}
+
+/**
+ * Runs a subcommand on the words that follow its name. citty, and what it parses with, takes as long to load as a short
+ * command takes in all, so where there are no words it is not asked.
+ * @returns the exit code.
+ */
+export async function runSubcommand(
+  command: Subcommand,
+  words: readonly string[],
+  context: Context,
+): Promise<number> {
+  if (words.length === 0) return command.runBare(context);
+  const { runCommand } = await import("citty");
+  const { result } = await runCommand(command, { rawArgs: [...words], data: context });
+  return typeof result === "number" ? result : EXIT.done;
 }
 
 /** Splits words into flags and others. @throws UsageError for a flag that does not exist or lacks its value. */
@@ -36,6 +51,9 @@ export function readWords(
   rawArgs: readonly string[],
   spec: Pick<Spec<Flags>, "name" | "flags" | "positionals">,
 ): { given: Map<string, Given[]>; words: string[] } {
+  const given = new Map<string, Given[]>();
+  const words: string[] = [];
+  if (rawArgs.length === 0) return { given, words };
   const options = Object.fromEntries(
     Object.entries(spec.flags).map(([name, flag]) => [
       name,
@@ -45,15 +63,14 @@ export function readWords(
       },
     ]),
   );
-  const { tokens } = parseArgs({
+  // Not imported: it takes as long to load as a short command takes, and a command without words needs none of it.
+  const { tokens } = process.getBuiltinModule("node:util").parseArgs({
     args: [...rawArgs],
     options,
     strict: false,
     tokens: true,
     allowPositionals: true,
   });
-  const given = new Map<string, Given[]>();
-  const words: string[] = [];
   for (const token of tokens) {
     if (token.kind === "positional") words.push(token.value);
     if (token.kind !== "option") continue;
@@ -94,10 +111,11 @@ function unknownFlag(
 
 function checkCount(words: readonly string[], spec: Pick<Spec<Flags>, "name" | "positionals">): void {
   const positionals = spec.positionals ?? [];
-  const missing = positionals.find(({ optional }, index) => !optional && words[index] === undefined);
   const hint = `cloudai ${spec.name} --help shows how to use it.`;
-  if (missing !== undefined)
+  for (const missing of positionals.slice(words.length)) {
+    if (missing.optional) continue;
     throw new UsageError(`${spec.name} needs ${missing.name}: ${missing.about}.`, hint);
+  }
   const extra = words[positionals.length];
   if (extra !== undefined && !positionals.at(-1)?.many) {
     throw new UsageError(`${spec.name} does not know what to do with ${JSON.stringify(extra)}.`, hint);

@@ -84,7 +84,8 @@ const HIDDEN: readonly CommandEntry[] = [
 ];
 
 export function findCommand(name: string): CommandEntry | undefined {
-  return COMMANDS.find((command) => command.name === name) ?? HIDDEN.find((command) => command.name === name);
+  for (const command of [...COMMANDS, ...HIDDEN]) if (command.name === name) return command;
+  return undefined;
 }
 
 /** What a subcommand does, in a line; empty for an unknown one. */

@@ -1,4 +1,4 @@
-import { runCommand } from "citty";
+import { runSubcommand } from "./command.ts";
 import { COMMANDS, findCommand } from "./commands.ts";
 import { EXIT, nearest, UsageError } from "./errors.ts";
 import { renderRootHelp } from "./help.ts";
@@ -7,7 +7,7 @@ import type { Context } from "./spec.ts";
 /**
  * Runs the subcommand that the words name.
  * citty's own way through a root command gives neither a context to a subcommand nor its result back, so the
- * subcommand is looked up here and handed to citty by itself.
+ * subcommand is looked up here.
  * @returns the exit code. @throws UsageError and whatever the subcommand throws.
  */
 export async function dispatch(words: readonly string[], context: Context): Promise<number> {
@@ -23,8 +23,7 @@ export async function dispatch(words: readonly string[], context: Context): Prom
   }
   const command = findCommand(name);
   if (command === undefined) throw unknownCommand(name);
-  const { result } = await runCommand(await command.load(), { rawArgs: rest, data: context });
-  return typeof result === "number" ? result : EXIT.done;
+  return runSubcommand(await command.load(), rest, context);
 }
 
 function unknownCommand(name: string): UsageError {

@@ -81,11 +81,9 @@ export function choice<const C extends string>(
   choices: readonly C[],
 ): Flag<C | undefined> {
   const parse = (raw: string) => choices.find((one) => one === raw.toLowerCase());
-  return value(
-    { ...about, hint: choices.join("|") },
-    parse,
-    choices.join(", ").replace(/, ([^,]*)$/, " or $1"),
-  );
+  const last = choices.length - 1;
+  const allowed = last < 1 ? choices.join() : `${choices.slice(0, last).join(", ")} or ${choices[last]}`;
+  return value({ ...about, hint: choices.join("|") }, parse, allowed);
 }
 
 /** @param range inclusive. */
@@ -162,18 +160,23 @@ export function variablesOf(
   return flag.typedOnly ? [] : [variableOf(flagName), ...(flag.otherEnv ?? [])];
 }
 
-/** @param given what stood on the command line, by flag. A flag beats the environment. @throws UsageError */
+/**
+ * Written as a loop: Bun compiles each of `map`, `find`, `fromEntries` and the like at its first call, and every command
+ * comes through here.
+ * @param given what stood on the command line, by flag. A flag beats the environment. @throws UsageError
+ */
 export function readFlags<F extends Flags>(
   flags: F,
   given: ReadonlyMap<string, readonly Given[]>,
   env: Readonly<Record<string, string | undefined>>,
 ): Values<F> {
-  const entries = Object.entries(flags).map(([name, flag]) => {
-    const typed = given.get(name);
-    return [name, flag.read(typed ?? fromEnvironment(name, flag, env))];
-  });
-  const values: Values<F> = Object.fromEntries(entries);
-  return values;
+  const values: Record<string, unknown> = {};
+  for (const name of Object.keys(flags)) {
+    const flag = flags[name];
+    if (flag !== undefined) values[name] = flag.read(given.get(name) ?? fromEnvironment(name, flag, env));
+  }
+  // Each is what its own flag has read.
+  return values as Values<F>;
 }
 
 /** Variables that a task finds in its environment with another meaning; inside one they are no flags. */

@@ -62,4 +62,6 @@ export interface Input<F extends Flags> {
 export type Subcommand = CommandDef & {
   /** For completing words. */
   readonly positionals: readonly Positional[];
+  /** `run` without words: nothing is to be parsed. */
+  readonly runBare: (context: Context) => Promise<number>;
 };

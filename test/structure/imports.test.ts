@@ -1,5 +1,6 @@
 import { describe, expect, test } from "bun:test";
-import { join } from "node:path";
+import { join, posix } from "node:path";
+import { COMMANDS } from "../../src/cli/commands.ts";
 import { findViolations, importsOf } from "../support/imports.ts";
 
 const SOURCES = join(import.meta.dir, "../../src");
@@ -12,6 +13,29 @@ test("the sources import only in the one direction, without cycles", async () =>
   expect(sources.size).toBeGreaterThan(10);
   expect(findViolations(sources)).toEqual([]);
 });
+
+/** Commands that start something or read and write files; the others only ask the master. */
+const WITH_FILES = ["master", "worker", "dev", "restore", "submit", "download", "backup"];
+
+test.each(COMMANDS.map(({ name }) => name).filter((name) => !WITH_FILES.includes(name)))(
+  "the start of %s loads no package and no module of Node's, which takes longer than it runs",
+  async (name) => {
+    expect([...(await packagesOf("main.ts")), ...(await packagesOf(`cli/${name}.ts`))]).toEqual([]);
+  },
+);
+
+/** What is loaded along with a file, other than our own files. */
+async function packagesOf(file: string, seen = new Set<string>()): Promise<string[]> {
+  if (seen.has(file)) return [];
+  seen.add(file);
+  const packages: string[] = [];
+  for (const { specifier, lazy, value } of importsOf(await Bun.file(join(SOURCES, file)).text())) {
+    if (lazy || !value || specifier.endsWith(".json")) continue;
+    if (!specifier.startsWith(".")) packages.push(`${specifier} of ${file}`);
+    else packages.push(...(await packagesOf(posix.join(posix.dirname(file), specifier), seen)));
+  }
+  return packages;
+}
 
 describe("the checker itself", () => {
   /** A tree in which each room holds one file `x.ts`, plus what the test plants. */
