@@ -1,6 +1,7 @@
 import type { TaskId, WorkerId } from "../model/ids.ts";
 import { type Resources, type RuntimeName, runtimeOf, type Task, type TaskSpec } from "../model/task.ts";
 import { Heap } from "./heap.ts";
+import { Line } from "./line.ts";
 
 /** What a task asks of a worker. Tasks that ask for the same are placed alike. */
 export interface Requirement {
@@ -14,14 +15,9 @@ export interface Requirement {
 /** Delay before a failed attempt is tried again: 1 s, 2 s, 4 s, … at most a minute. */
 export const RETRY_BACKOFF = { firstMs: 1000, mostMs: 60_000 };
 
-interface Entry {
-  readonly id: TaskId;
-  readonly order: number;
-}
-
 /** All queued tasks with one requirement and one priority, in the order of submission. */
 export class Shape {
-  readonly #entries = new Heap<Entry>((a, b) => a.order < b.order);
+  readonly #line = new Line<TaskId>();
   /** No worker could take its head at the last pass: until it may have changed, only freed workers need a look. */
   blocked = false;
   /** The worker that is being kept free for its head. */
@@ -34,20 +30,25 @@ export class Shape {
   ) {}
 
   push(task: Task): void {
-    this.#entries.push({ id: task.id, order: task.order });
+    this.#line.push(task.id, task.order);
   }
 
-  /** The first entry for which `isQueued` holds; entries of tasks that have left the queue are dropped on the way. */
-  head(isQueued: (id: TaskId) => boolean): Entry | undefined {
+  /** The first task for which `isQueued` holds; those that have left the queue are dropped on the way. */
+  head(isQueued: (id: TaskId) => boolean): TaskId | undefined {
     for (;;) {
-      const entry = this.#entries.peek();
-      if (entry === undefined || isQueued(entry.id)) return entry;
-      this.#entries.pop();
+      const id = this.#line.peek();
+      if (id === undefined || isQueued(id)) return id;
+      this.#line.drop();
     }
   }
 
+  /** The order of the head; call `head` before. */
+  get headOrder(): number {
+    return this.#line.peekOrder() ?? Number.POSITIVE_INFINITY;
+  }
+
   dropHead(): void {
-    this.#entries.pop();
+    this.#line.drop();
   }
 }
 

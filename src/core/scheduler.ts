@@ -75,7 +75,7 @@ export function schedule(turn: Turn): void {
   const enter = (shape: Shape) => {
     const head = shape.head(cluster.isQueued);
     if (head === undefined) cluster.queue.shapes.delete(shape.key);
-    else shapes.push({ shape, order: head.order });
+    else shapes.push({ shape, order: shape.headOrder });
   };
   for (const shape of cluster.queue.shapes.values()) {
     // Blocked before, and nothing was freed since: it is blocked still, and enters only to keep its worker.
@@ -104,7 +104,7 @@ class Pass {
   place(shape: Shape): boolean {
     const { cluster } = this.turn;
     const head = shape.head(cluster.isQueued);
-    const task = head === undefined ? undefined : cluster.tasks.get(head.id);
+    const task = head === undefined ? undefined : cluster.tasks.get(head);
     if (task?.state.kind !== "queued") return false;
     const entry = this.#best(shape);
     if (entry === undefined) {
