@@ -44,7 +44,7 @@ async function assemble(options: MasterOptions, cleanup: Cleanup): Promise<Runni
   const { host, log, workerTimeoutMs } = options;
   const clock = systemClock;
   const { store, logs, files, recordings } = openFolder(options, cleanup);
-  const hub = new TelemetryHub({ now: clock.now });
+  const hub = new TelemetryHub({ now: clock.monotonic });
   const recorder = new Recorder({ store, recordings, hub, clock, log });
   cleanup.add("recorder", () => recorder.stop());
   const outcome = Promise.withResolvers<void>();

@@ -36,7 +36,7 @@ export type TelemetryListener = (
 ) => number;
 
 export interface TelemetryHubOptions {
-  /** Milliseconds; only differences count. */
+  /** Milliseconds of a clock that nobody sets; only differences count. */
   readonly now: () => number;
 }
 
@@ -167,7 +167,8 @@ export class TelemetryHub {
   /** At once when nothing went out lately; else with whatever else comes until the pause is over. */
   #publishSoon(): void {
     if (this.#timer !== undefined) return;
-    const waitMs = this.#pausedUntilMs - this.#now();
+    // A timer knows whole milliseconds only, and for less than one it takes one.
+    const waitMs = Math.round(this.#pausedUntilMs - this.#now());
     if (waitMs <= 0) {
       this.#publish();
       return;

@@ -40,7 +40,7 @@ async function served() {
   const files = openFileStore(join(folder, "files"));
   const clock = { ms: 0 };
   const cluster = new Cluster({ tasks: [], attempts: [], workers: [], lastSeq: 0, lastOrder: 0 }, Date.now());
-  const hub = new TelemetryHub({ now: Date.now });
+  const hub = new TelemetryHub({ now: () => performance.now() });
   const loop = new Loop({
     cluster,
     clock: systemClock,
