@@ -43,7 +43,7 @@ interface About {
 /** A flag that is there or not. */
 export function toggle(about: string, short?: string): Flag<boolean> {
   const read = (given: readonly Given[]) => {
-    const last = given.at(-1);
+    const last = lastOf(given);
     if (last === undefined || /^(0|false|no|off)$/i.test(last.text)) return false;
     if (/^(1|true|yes|on|)$/i.test(last.text)) return true;
     throw refused(last, "true or false");
@@ -58,7 +58,7 @@ export function value<T>(
   allowed: string,
 ): Flag<T | undefined> {
   const read = (given: readonly Given[]) => {
-    const last = given.at(-1);
+    const last = lastOf(given);
     if (last === undefined) return undefined;
     const parsed = parse(last.text);
     if (parsed === undefined) throw refused(last, allowed);
@@ -161,8 +161,8 @@ export function variablesOf(
 }
 
 /**
- * Written as a loop: Bun compiles each of `map`, `find`, `fromEntries` and the like at its first call, and every command
- * comes through here.
+ * Written as a loop, as all that each command comes through: `map`, `find`, `at` and the like are JavaScript themselves,
+ * and each is compiled at its first call.
  * @param given what stood on the command line, by flag. A flag beats the environment. @throws UsageError
  */
 export function readFlags<F extends Flags>(
@@ -193,6 +193,11 @@ function fromEnvironment(
     if (raw !== undefined && (raw !== "" || flag.emptyCounts)) return [{ text: raw, source }];
   }
   return [];
+}
+
+/** The one that counts when a flag is given more than once. */
+function lastOf(given: readonly Given[]): Given | undefined {
+  return given[given.length - 1];
 }
 
 function described({ about, hint, short, shown }: About) {
