@@ -58,7 +58,8 @@ class DockerRuntime implements Runtime {
     if (image === undefined) {
       throw new CloudError("invalid_argument", "docker_image is missing; a container needs one.");
     }
-    const folder = AttemptFolder.create(this.#attemptsPath, { order });
+    const folder = AttemptFolder.of(this.#attemptsPath, order.ref);
+    folder.make({ order });
     let container: Docker.Container | undefined;
     try {
       container = await this.#create({ ...order, image }, folder);

@@ -41,15 +41,24 @@ export function attemptEnvironment(order: AttemptOrder, outputFiles: string): Re
   };
 }
 
-/** The same for a process on this host, which also gets a sane base, whatever the worker itself was started with. */
-export function processEnvironment(order: AttemptOrder, outputFiles: string): Record<string, string> {
+/** A sane base for a process on this host, whatever the worker itself was started with. */
+export function hostEnvironment(): Readonly<Record<string, string>> {
   const env: Record<string, string> = { PATH: DEFAULT_PATH, HOME: homedir() };
   for (const [name, value] of Object.entries(process.env)) {
     if (value !== undefined && value !== "" && (FROM_HOST.includes(name) || name.startsWith("LC_"))) {
       env[name] = value;
     }
   }
-  Object.assign(env, attemptEnvironment(order, outputFiles));
+  return env;
+}
+
+/** The environment of a process on this host. */
+export function processEnvironment(
+  host: Readonly<Record<string, string>>,
+  order: AttemptOrder,
+  outputFiles: string,
+): Record<string, string> {
+  const env = { ...host, ...attemptEnvironment(order, outputFiles) };
   // Last: an attempt must not choose the devices of others.
   if (order.resources.gpuMillis > 0) env.CUDA_VISIBLE_DEVICES = order.gpus.join(",");
   return env;

@@ -9,7 +9,7 @@ export const HAS_PROC = existsSync("/proc/self/stat");
 const TABLE_LIFE_MS = 250;
 
 /** One process, from `/proc/<pid>/stat` (proc(5)). */
-interface ProcessStat {
+export interface ProcessStat {
   readonly pid: number;
   readonly parent: number;
   readonly session: number;
@@ -19,11 +19,12 @@ interface ProcessStat {
   readonly startTicks: number;
   /** Its own and that of the children it has waited for. */
   readonly cpuTicks: number;
+  readonly nice: number;
   readonly residentPages: number;
 }
 
 /** Undefined when there is no such process. */
-function readStat(pid: number): ProcessStat | undefined {
+export function readStat(pid: number): ProcessStat | undefined {
   const text = readGone(`/proc/${pid}/stat`);
   if (text === undefined) return undefined;
   // The name before the last parenthesis may hold anything; the fields after it count from the third.
@@ -36,35 +37,67 @@ function readStat(pid: number): ProcessStat | undefined {
     alive: fields[0] !== "Z" && fields[0] !== "X",
     startTicks: field(22),
     cpuTicks: field(14) + field(15) + field(16) + field(17),
+    nice: field(19),
     residentPages: field(24),
   };
 }
 
+/** By what the processes of an attempt are known. */
+export interface Trace {
+  readonly key: string;
+  /** The session that they began in; undefined when that is gone, or not known. */
+  readonly session: number | undefined;
+  /** The pid that was given out last before they began; 0 when that is not known. */
+  readonly firstPid: number;
+}
+
+/** What a look at the host has found of an attempt. */
+export interface Remains {
+  /** Targets for `kill`. */
+  readonly living: number[];
+  /** Whether something lives that is as young as the attempt, and might be of it for all that can be seen. */
+  strangers: boolean;
+}
+
 /**
- * The living processes of an attempt, as targets for `kill`: those in the session that `leader` opened (when it is
- * given), and those that carry the attempt's key in their environment because they left it (`setsid`, a daemon).
- * One that left the session AND cleared its environment is not found.
+ * The living processes of some attempts: those in their sessions, and those that carry an attempt's key in their
+ * environment because they left its session (`setsid`, a daemon). One that left the session AND cleared its environment
+ * is not found; it is among the strangers.
  *
- * Reading every environment costs milliseconds on a busy host, too much after each `true`. With `young`, only processes
- * with a pid above the leader's are looked at, which holds as long as pids have not wrapped around since its start.
+ * One pass over the host for all that are asked for. Reading every environment costs milliseconds on a busy host, too
+ * much after each `true`: a `firstPid` spares older processes, which holds unless all pids were given out since.
  * `isOthers` tells of sessions that cannot hold any of it: nobody joins a session but by being born into it.
  */
-export function livingOf(
-  key: string,
-  leader: number | undefined,
-  {
-    young = false,
-    isOthers = () => false,
-  }: { young?: boolean; isOthers?: (session: number) => boolean } = {},
-): number[] {
-  if (!HAS_PROC) return leader !== undefined && canSignal(-leader) ? [-leader] : [];
-  const least = young && leader !== undefined && lastPid() >= leader ? leader : 0;
-  return allPids().filter((pid) => {
-    if (pid < least) return false;
+export function livingOf<T extends Trace>(
+  traces: readonly T[],
+  isOthers: (session: number) => boolean = () => false,
+): Map<T, Remains> {
+  const remains = new Map<T, Remains>(traces.map((trace) => [trace, { living: [], strangers: !HAS_PROC }]));
+  if (!HAS_PROC) {
+    for (const [{ session }, { living }] of remains) {
+      if (session !== undefined && canSignal(-session)) living.push(-session);
+    }
+    return remains;
+  }
+  const pids = allPids();
+  // After the list: whatever is in that has been born by then.
+  const last = lastPid();
+  const isYoung = (pid: number, { firstPid }: Trace) =>
+    firstPid === 0 || last < firstPid || (firstPid <= pid && pid <= last);
+  for (const pid of pids) {
+    if (!traces.some((trace) => isYoung(pid, trace))) continue;
     const stat = readStat(pid);
-    if (stat?.alive !== true) return false;
-    return stat.session === leader || (!isOthers(stat.session) && keyOf(pid) === key);
-  });
+    // The kernel's own threads are in no session.
+    if (stat?.alive !== true || stat.session === 0) continue;
+    const { session } = stat;
+    const known = traces.some((trace) => trace.session === session) || isOthers(session);
+    const key = known ? undefined : keyOf(pid);
+    for (const [trace, found] of remains) {
+      if (trace.session === session || trace.key === key) found.living.push(pid);
+      else if (!known && isYoung(pid, trace)) found.strangers = true;
+    }
+  }
+  return remains;
 }
 
 /** Whether a process runs another program, or the same one with other arguments, than `other`: a child that has only been
@@ -121,10 +154,13 @@ export class ProcessTable {
   #processes = new Map<number, ProcessStat>();
   #readAtMs = Number.NEGATIVE_INFINITY;
 
-  /** Of everything in the session and all its descendants; undefined when there is nothing or the host does not tell. */
-  usageOf(leader: number): SessionUsage | undefined {
+  /**
+   * Of everything in the session and all its descendants, as of a moment ago but not before `sinceMs` (on
+   * `performance.now`); undefined when there is nothing or the host does not tell. `ticksBefore` do not count.
+   */
+  usageOf(leader: number, sinceMs: number, ticksBefore: number): SessionUsage | undefined {
     if (this.#clock === undefined) return undefined;
-    this.#refresh();
+    this.#refresh(sinceMs);
     const { ticksPerSecond, pageBytes } = this.#clock;
     const belongs = new Map<number, boolean>();
     const members = [...this.#processes.values()].filter((one) => this.#isMember(one, leader, belongs));
@@ -132,7 +168,7 @@ export class ProcessTable {
     const sum = (what: (stat: ProcessStat) => number) => members.reduce((total, one) => total + what(one), 0);
     return {
       pids: members.map((one) => one.pid),
-      cpuSeconds: sum((one) => one.cpuTicks) / ticksPerSecond,
+      cpuSeconds: (sum((one) => one.cpuTicks) - ticksBefore) / ticksPerSecond,
       memoryMib: (sum((one) => one.residentPages) * pageBytes) / 2 ** 20,
     };
   }
@@ -148,9 +184,9 @@ export class ProcessTable {
     return member;
   }
 
-  #refresh(): void {
+  #refresh(sinceMs: number): void {
     const now = performance.now();
-    if (now - this.#readAtMs < TABLE_LIFE_MS) return;
+    if (this.#readAtMs >= sinceMs && now - this.#readAtMs < TABLE_LIFE_MS) return;
     this.#readAtMs = now;
     this.#processes = new Map(
       allPids().flatMap((pid) => {
@@ -183,8 +219,8 @@ function allPids(): number[] {
     .filter((pid) => pid > 0);
 }
 
-/** The pid that was given out last: the final field of `/proc/loadavg`. */
-function lastPid(): number {
+/** The pid that was given out last: the final field of `/proc/loadavg`. 0 where there is none. */
+export function lastPid(): number {
   const text = readGone("/proc/loadavg") ?? "";
   return Number(text.slice(text.lastIndexOf(" ") + 1));
 }

@@ -7,18 +7,32 @@ import type { AttemptExit } from "../model/task.ts";
 import { never, recordExit } from "./ended.ts";
 import { exitOf } from "./exit.ts";
 import type { AttemptFolder } from "./folder.ts";
-import { differsFrom, HAS_PROC, livingOf, type ProcessTable, type SessionUsage, signalAll } from "./proc.ts";
+import {
+  differsFrom,
+  HAS_PROC,
+  type ProcessTable,
+  type Remains,
+  type SessionUsage,
+  signalAll,
+} from "./proc.ts";
 import type { AttemptOrder, RuntimeAttempt, StopCause, Usage } from "./runtime.ts";
+import type { Spares } from "./spares.ts";
 import { StopRequest } from "./stop.ts";
+import type { Sweep } from "./sweep.ts";
 
 /** The shell around the command, which leads the attempt's session. */
 export interface Leader {
   /** Undefined when it had ended before this life of the worker. */
   readonly pid: number | undefined;
-  /** Resolves when it has ended, with the command's exit code (128 + n when signal n killed the shell) if we are told. */
+  /** Resolves when it has done all that it does for the attempt, with the command's exit code (128 + n when signal n killed
+   * the shell) if we are told. */
   readonly gone: Promise<number | undefined>;
-  /** Our own child; a recovered one is not. */
-  readonly ours: boolean;
+  /** No process of the attempt has a lower pid; 0 when that is not known. */
+  readonly firstPid: number;
+  /** CPU time of the shell before the attempt. */
+  readonly ticksBefore: number;
+  /** Told when nothing of the attempt lives any more, but perhaps this shell. */
+  readonly release: () => void;
 }
 
 /** What an attempt shares with its runtime. */
@@ -28,8 +42,8 @@ export interface ProcessContext {
   readonly log: Logger;
   /** Aborts when the runtime is closed: from then on the attempt is left alone. */
   readonly closing: AbortSignal;
-  /** Whether a session is that of another running attempt. */
-  readonly isOthers: (session: number) => boolean;
+  readonly sweep: Sweep;
+  readonly spares: Spares;
   readonly onEnd: () => void;
 }
 
@@ -48,10 +62,13 @@ export class ProcessAttempt implements RuntimeAttempt {
   readonly outputPath: string;
   readonly outputFilesPath: string;
   readonly #key: string;
+  readonly #sinceMs = performance.now();
   readonly #stop: StopRequest;
   readonly #exit: Promise<AttemptExit>;
   #leaderGone = false;
   #ended = false;
+  /** Nothing that it has started lives any more, not even what no look can tell from others. */
+  #traceless = false;
   #killAtMs = Number.POSITIVE_INFINITY;
   #clearing: Promise<void> | undefined;
   #cpuSeconds = 0;
@@ -108,11 +125,13 @@ export class ProcessAttempt implements RuntimeAttempt {
   }
 
   sessionUsage(): SessionUsage | undefined {
-    if (this.#leaderGone || this.leader.pid === undefined) return undefined;
-    return this.context.table.usageOf(this.leader.pid);
+    const { pid, ticksBefore } = this.leader;
+    if (this.#leaderGone || pid === undefined) return undefined;
+    return this.context.table.usageOf(pid, this.#sinceMs, ticksBefore);
   }
 
   async release(): Promise<void> {
+    if (this.#traceless && this.context.spares.give(this.folder)) return;
     await this.folder.remove();
   }
 
@@ -128,14 +147,17 @@ export class ProcessAttempt implements RuntimeAttempt {
     if (this.context.closing.aborted) return never();
     this.#leaderGone = true;
     const goneAtMs = Date.now();
-    if (this.#living(this.leader.ours && goneAtMs - this.startedAtMs < SHORT_MS).length > 0) {
-      this.#clear(goneAtMs + LEFTOVER_GRACE_MS);
-    }
+    const { living, strangers } = await this.#remains(goneAtMs - this.startedAtMs < SHORT_MS);
+    this.#traceless = living.length === 0 && !strangers;
+    if (living.length > 0) this.#clear(goneAtMs + LEFTOVER_GRACE_MS);
     await this.#clearing;
     if (this.context.closing.aborted) return never();
     this.cutOutput();
     const exit = await this.#exitAfter(exitCode, goneAtMs);
     this.#ended = true;
+    // A stop that came in the meantime still looks for what it has to end.
+    await this.#clearing;
+    if (!this.context.closing.aborted) this.leader.release();
     this.context.onEnd();
     return exit;
   }
@@ -163,25 +185,28 @@ export class ProcessAttempt implements RuntimeAttempt {
   /**
    * The leader, the shell around the command, is spared: it ends by itself once the command has, and has the exit code
    * to write. The command may not be there yet; so SIGTERM is sent at each look until one has found it, and no more
-   * from then on, since what the command does about it may need processes of its own.
+   * from then on, since what the command does about it may need processes of its own. Those that it leaves behind are told
+   * once more: one that it started at its very end has not been.
    */
   async #clearAll(): Promise<void> {
     let told = Date.now() >= this.#killAtMs;
+    let toldRemains = this.#leaderGone;
     let looksAlone = 0;
-    let living = this.#living(false);
+    let living = (await this.#remains(false)).living;
     for (let lookMs = FIRST_LOOK_MS; living.length > 0; lookMs = Math.min(lookMs * 2, LONGEST_LOOK_MS)) {
       const others = living.filter((pid) => pid !== this.leader.pid);
       const leftMs = this.#killAtMs - Date.now();
       if (leftMs <= 0) {
         looksAlone = others.length === 0 ? looksAlone + 1 : 0;
         signalAll(looksAlone > MOST_LOOKS_ALONE ? living : others, "SIGKILL");
-      } else if (!told) {
+      } else if (!told || (this.#leaderGone && !toldRemains)) {
         told = this.#hasCommand(others);
+        toldRemains = this.#leaderGone;
         signalAll(others, "SIGTERM");
       }
       await sleep(leftMs > 0 ? Math.min(lookMs, leftMs) : lookMs, this.context.closing);
       if (this.context.closing.aborted) return;
-      living = this.#living(false);
+      living = (await this.#remains(false)).living;
     }
   }
 
@@ -192,7 +217,11 @@ export class ProcessAttempt implements RuntimeAttempt {
     return others.some((pid) => differsFrom(leader, pid));
   }
 
-  #living(young: boolean): number[] {
-    return livingOf(this.#key, this.leader.pid, { young, isOthers: this.context.isOthers });
+  /** What is left of it; its leader lives until that has done its part. */
+  async #remains(young: boolean): Promise<Remains> {
+    const session = this.leader.pid;
+    const firstPid = young ? this.leader.firstPid : 0;
+    const { living, strangers } = await this.context.sweep.remainsOf({ key: this.#key, session, firstPid });
+    return { living: living.filter((pid) => !this.#leaderGone || pid !== this.leader.pid), strangers };
   }
 }

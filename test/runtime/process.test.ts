@@ -4,18 +4,9 @@ import { join } from "node:path";
 import { attemptKey } from "../../src/model/ids.ts";
 import { livingOf } from "../../src/runtime/proc.ts";
 import { runtimeContract } from "../contract/runtime.ts";
-import { Bench, type RuntimeUnderTest, readOutput, recoverOne } from "../contract/runtime-bench.ts";
-import { processesOf } from "../support/leftovers.ts";
+import { Bench, readOutput, recoverOne } from "../contract/runtime-bench.ts";
 import { waitFor } from "../support/wait.ts";
-
-const subject: RuntimeUnderTest = {
-  place: { name: "process" },
-  order: {},
-  // Longer than an argument may be.
-  unstartable: { command: `: ${"x".repeat(3_000_000)}` },
-  leftovers: async (dataDir) => (await processesOf(dataDir)).map(({ pid, command }) => `${pid} ${command}`),
-  isRunning: async (dataDir) => (await processesOf(dataDir)).length > 0,
-};
+import { subject } from "./subject.ts";
 
 runtimeContract(subject);
 
@@ -123,12 +114,15 @@ test("takes no more of the disk than the output that is kept, while the command 
 });
 
 test("says so when everything was killed from outside while the worker was away", async () => {
-  const order = bench.order("echo ready; exec sleep 1000");
+  const order = bench.order("echo $PPID; echo ready; exec sleep 1000");
   const first = await bench.open();
   const before = await first.start(order);
   await waitFor(() => readOutput(before).includes("ready"), "it to be ready");
   await first.close();
-  for (const pid of livingOf(attemptKey(order.ref), undefined)) process.kill(pid, "SIGKILL");
+  const trace = { key: attemptKey(order.ref), session: undefined, firstPid: 0 };
+  const shell = Number(readOutput(before).split("\n")[0]);
+  process.kill(shell, "SIGKILL");
+  for (const pid of livingOf([trace]).get(trace)?.living ?? []) process.kill(pid, "SIGKILL");
   await waitFor(async () => (await bench.leftovers()).length === 0, "all to be gone");
   const [attempt] = await (await bench.open()).recover();
   const exit = await attempt?.wait();
@@ -139,13 +133,12 @@ test("says so when everything was killed from outside while the worker was away"
 });
 
 test("ends the children of an attempt whose shell was killed from outside while the worker was away", async () => {
-  const order = bench.order("setsid sleep 1000 & echo ready; exec sleep 1000");
+  const order = bench.order("setsid sleep 1000 & echo $PPID; echo ready; exec sleep 1000");
   const first = await bench.open();
   const before = await first.start(order);
   await waitFor(() => readOutput(before).includes("ready"), "it to be ready");
   await first.close();
-  const shell = (await processesOf(bench.dataDir)).find(({ command }) => command.includes("trap "));
-  process.kill(shell?.pid ?? 0, "SIGKILL");
+  process.kill(Number(readOutput(before).split("\n")[0]), "SIGKILL");
   const [attempt] = await (await bench.open()).recover();
   expect((await attempt?.wait())?.exitCode).toBeUndefined();
   expect(await bench.leftovers()).toEqual([]);
