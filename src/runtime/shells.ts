@@ -1,4 +1,5 @@
 // The shells around attempts, kept from one attempt to the next.
+import type { ReadableStreamDefaultReader } from "node:stream/web";
 import { type ProcessStat, readStat } from "./proc.ts";
 import { KEPT_SHELL } from "./shell.ts";
 
@@ -26,6 +27,7 @@ type ShellProcess = Bun.Subprocess<"pipe", "pipe", "ignore">;
  */
 export class Shell {
   readonly #process: ShellProcess;
+  readonly #reports: ReadableStreamDefaultReader<Uint8Array<ArrayBuffer>>;
   readonly #first: ProcessStat | undefined;
   #tell: ((end: ShellEnd) => void) | undefined;
   #gone: ShellEnd | undefined;
@@ -41,7 +43,7 @@ export class Shell {
       stderr: "ignore",
       detached: true,
     });
-    this.#process.unref();
+    this.#reports = this.#process.stdout.getReader();
     this.#first = readStat(this.#process.pid);
     void this.#read();
     void this.#process.exited.then((exitCode) => {
@@ -77,10 +79,11 @@ export class Shell {
     });
   }
 
-  /** It ends once it is idle. */
+  /** It ends once it is idle; nobody here waits for that. */
   async letGo(): Promise<void> {
+    this.#process.unref();
     try {
-      await this.#process.stdin.end();
+      await Promise.all([this.#reports.cancel(), this.#process.stdin.end()]);
     } catch {
       // It is gone already.
     }
@@ -91,8 +94,10 @@ export class Shell {
     const decoder = new TextDecoder();
     let line = "";
     try {
-      for await (const chunk of this.#process.stdout) {
-        line += decoder.decode(chunk, { stream: true });
+      for (;;) {
+        const { done, value } = await this.#reports.read();
+        if (done) return;
+        line += decoder.decode(value, { stream: true });
         if (!line.endsWith("\n")) continue;
         const exitCode = line.trim();
         line = "";

@@ -1,5 +1,5 @@
 // Called by: contract/runtime, and as a program: one life of a worker, as far as a runtime sees it.
-// May touch: the runtime under test. Never: outlives its parent's patience; it ends by being killed.
+// May touch: the runtime under test. Never: outlives its parent's patience; it ends by being killed, or leaves.
 import { silentLogger } from "../../src/lib/log.ts";
 import { workerId } from "../../src/model/ids.ts";
 import type { RuntimeName } from "../../src/model/task.ts";
@@ -33,6 +33,8 @@ export function openRuntime({
 export interface Life {
   readonly place: RuntimePlace;
   readonly orders: readonly AttemptOrder[];
+  /** It closes the runtime then, and has nothing more to do. */
+  readonly leaves?: boolean;
 }
 
 if (import.meta.main) {
@@ -40,5 +42,6 @@ if (import.meta.main) {
   const runtime = openRuntime(life.place);
   await Promise.all(life.orders.map((order) => runtime.start(order)));
   console.log("started");
-  await Bun.sleep(60_000);
+  if (life.leaves) await runtime.close();
+  else await Bun.sleep(60_000);
 }

@@ -8,6 +8,7 @@ import { orderScript } from "../../src/runtime/order-script.ts";
 import type { AttemptOrder, Runtime, RuntimeAttempt } from "../../src/runtime/runtime.ts";
 import { shellFor } from "../../src/runtime/shell.ts";
 import { Bench, readOutput, untilPrinted } from "../contract/runtime-bench.ts";
+import type { Life } from "../contract/runtime-life.ts";
 import { waitFor } from "../support/wait.ts";
 import { subject } from "./subject.ts";
 
@@ -258,4 +259,20 @@ test("an attempt's CPU time is its own, not that of those before it", async () =
   const next = await runtime.start(bench.order("echo ready; sleep 1000"));
   await untilPrinted(next, "ready");
   expect((await next.usage())?.cpuSeconds).toBeLessThan(0.3);
+});
+
+test("a process that has closed its runtime ends, though an attempt goes on", async () => {
+  await runtime.close();
+  const order = bench.order('echo $PPID; while [ ! -e "$CLOUDAI_OUTPUT/go" ]; do sleep 0.02; done; exit 3');
+  const life: Life = { place: bench.place, orders: [bench.order("true"), order], leaves: true };
+  const worker = Bun.spawn([
+    process.execPath,
+    join(import.meta.dir, "../contract/runtime-life.ts"),
+    JSON.stringify(life),
+  ]);
+  expect(await worker.exited).toBe(0);
+  const found = await (await bench.open()).recover();
+  const attempt = found.find((one) => one.order.ref.taskId === order.ref.taskId);
+  bench.go(order);
+  expect(await attempt?.wait()).toMatchObject({ exitCode: 3 });
 });
