@@ -19,13 +19,14 @@ export async function dispatch(
   sockets: Sockets,
 ): Promise<Response | undefined> {
   // Bun gives a bare path when the Host header makes no URL.
-  if (!URL.canParse(request.url)) {
+  const url = URL.parse(request.url);
+  if (url === null) {
     throw new CloudError(
       "invalid_argument",
       `Host is ${quote(request.headers.get("host"))}; it must be a host name.`,
     );
   }
-  const path = new URL(request.url).pathname;
+  const path = url.pathname;
   if (!isDecodable(path)) throw pathNotFound(path);
   if (path.startsWith("/ws/")) {
     if (request.method === "OPTIONS") return preflight(request, ["GET", "OPTIONS"]);
@@ -44,6 +45,7 @@ export async function dispatch(
 }
 
 function isDecodable(path: string): boolean {
+  if (!path.includes("%")) return true;
   try {
     decodeURIComponent(path);
     return true;

@@ -44,11 +44,14 @@ export function print(open: OpenGateway, taskId: TaskId, n: number, text: string
   open.logs.append(ref, open.logs.length(ref), bytes);
 }
 
-/** Bytes as they are on the wire, for what no HTTP client would send. */
-export function raw(open: OpenGateway, request: string): Promise<string> {
+/** Bytes as they are on the wire, for what no HTTP client would send: the parts one after the other, then no more. */
+export function raw(open: OpenGateway, ...parts: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
     let answer = "";
-    const socket = createConnection(open.port, "127.0.0.1", () => socket.write(request));
+    const socket = createConnection({ port: open.port, host: "127.0.0.1", noDelay: true }, async () => {
+      for (const part of parts) await new Promise((sent) => socket.write(part, sent));
+      if (parts.length > 1) socket.end();
+    });
     socket.on("data", (bytes) => {
       answer += bytes.toString();
     });

@@ -40,6 +40,20 @@ describe("bad requests", () => {
     });
     expect([response.status, await response.json()]).toMatchObject([413, { code: "body_too_large" }]);
   });
+  test("a body that does not say its length, in pieces", async () => {
+    const body = new Blob(['{"comm', 'and":"true"}']).stream();
+    const headers = { "content-type": "application/json" };
+    const response = await fetch(`${open.url}/api/tasks`, { method: "POST", body, headers });
+    expect(response.status).toBe(201);
+  });
+  test("a body that comes in pieces, and one that ends before its length", async () => {
+    const head =
+      "POST /api/tasks HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\nContent-Length: 18\r\n\r\n";
+    expect(await raw(open, head, '{"command"', ':"true"}')).toStartWith("HTTP/1.1 201");
+    const submits = open.master.submits;
+    expect(await raw(open, head, '{"command"', ':"tr"}')).toBe("");
+    expect(open.master.submits).toBe(submits);
+  });
   test.each(["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", "jsonx"])(
     "a content type %p",
     async (type) => {

@@ -1,4 +1,4 @@
 /** The query string as an object; of a name that comes twice the last value. */
 export function queryOf(request: Request): Record<string, string> {
-  return Object.fromEntries(new URL(request.url).searchParams);
+  return request.url.includes("?") ? Object.fromEntries(new URL(request.url).searchParams) : {};
 }
