@@ -3,7 +3,7 @@ import { CloudError } from "../model/error.ts";
 import { quote } from "../model/ids.ts";
 import { LIMIT } from "./rows.ts";
 import type { TaskPage, TaskQuery } from "./store.ts";
-import { LISTED_COLUMNS, type ListedRow } from "./task-json.ts";
+import { LISTED_COLUMNS, type ListedRow, listedTask } from "./task-json.ts";
 import { type RemovedTask, type TaskChange, type TaskFilter, Totals } from "./totals.ts";
 
 /** Each filter has a column and an index that ends with `position`. */
@@ -49,7 +49,7 @@ export class Pages {
     if (hasMore) rows.pop();
     const last = rows.at(-1);
     const nextCursor = hasMore && last !== undefined ? cursorOf(last.position) : null;
-    return { tasks: rows.map(({ task }) => task), total, nextCursor };
+    return { tasks: rows.map(listedTask), total, nextCursor };
   }
 
   total(filter: TaskFilter): number {

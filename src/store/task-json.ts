@@ -1,6 +1,6 @@
-// How a task's spec and state are stored, so that a list of tasks is put together by SQLite alone: to read a page's JSON
-// and to write it anew cost twice what the rows cost. The price is that names of the outside, which wire has the say over,
-// stand here, too; the suite for stores holds one against the other.
+// How a task's spec and state are stored, so that a list of tasks is put together from stored text, most of it by SQLite:
+// to read a page's JSON and to write it anew cost twice what the rows cost. The price is that names of the outside, which
+// wire has the say over, stand here, too; the suite for stores holds one against the other.
 import type { WorkerId } from "../model/ids.ts";
 import { isEnded, type TaskEnd, type TaskSpec, type TaskState, type TaskStatus } from "../model/task.ts";
 
@@ -90,27 +90,36 @@ function millisOf(units: number): number {
   return Math.round(units * 1000);
 }
 
+/** What a list shows of a state. */
 interface EndJson {
-  readonly finished_at: number;
-  readonly finished_at_ms: number;
+  readonly finished_at: number | null;
+  readonly finished_at_ms: number | null;
   readonly exit_code: number | null;
   readonly reason: string;
 }
 
-/** The state as JSON; of one that has ended, whose kind is the row's status, in the outside's words. */
+/** The state as JSON; of one that has ended, whose kind is the row's status, as a list shows it. */
 export function stateText(state: TaskState): string {
-  if (!isEnded(state)) return JSON.stringify(state);
-  const end: EndJson = {
-    finished_at: Math.floor(state.finishedAtMs / 1000),
-    finished_at_ms: state.finishedAtMs,
-    exit_code: state.exitCode ?? null,
-    reason: state.reason,
-  };
-  return JSON.stringify(end);
+  return JSON.stringify(isEnded(state) ? endOf(state) : state);
 }
 
+function endOf(state: TaskState): EndJson {
+  if (isEnded(state)) {
+    return {
+      finished_at: Math.floor(state.finishedAtMs / 1000),
+      finished_at_ms: state.finishedAtMs,
+      exit_code: state.exitCode ?? null,
+      reason: state.reason,
+    };
+  }
+  const reason = state.kind === "queued" ? (state.reason ?? "") : "";
+  return { finished_at: null, finished_at_ms: null, exit_code: null, reason };
+}
+
+type StoredEnd = EndJson & { readonly finished_at_ms: number };
+
 export function stateOf(status: TaskStatus, text: string): TaskState {
-  const json: EndJson | TaskState = JSON.parse(text);
+  const json: StoredEnd | TaskState = JSON.parse(text);
   if ("kind" in json) return json;
   return {
     // Only a task that has ended has a state without its kind.
@@ -135,28 +144,26 @@ const FORMER_LISTED = `printf(
   (s.spec ->> '$.resources.gpuMillis') / 1000.0, s.spec -> '$.resources.storageMib', s.spec -> '$.tag',
   s.spec -> '$.kValue', s.spec -> '$.name', s.spec -> '$.priority')`;
 
-/** Queued with a reason, and what had ended before schema 3. */
-const OTHER_END = `printf(
-  '"finished_at":%s,"finished_at_ms":%s,"exit_code":%s,"reason":%s}',
-  coalesce((t.state ->> '$.finishedAtMs') / 1000, 'null'), coalesce(t.state -> '$.finishedAtMs', 'null'),
-  coalesce(t.state -> '$.exitCode', 'null'), coalesce(t.state -> '$.reason', '""'))`;
-
-/** A task in a list, as JSON. Ids need no escapes (model/ids.ts); an end brings its own closing brace. */
+/** A task in a list, as JSON but for how it ended. Ids need no escapes (model/ids.ts). */
 const LISTED_TASK = `printf(
   '{"task_id":"%s","status":"%s",%s,"created_at":%d,"created_at_ms":%d,"worker_id":%s,"attempts":%d,'
-    || '"started_at":%s,"started_at_ms":%s,%s',
+    || '"started_at":%s,"started_at_ms":%s,',
   t.id, t.status, coalesce(s.listed, ${FORMER_LISTED}), t.created_at_ms / 1000, t.created_at_ms,
-  coalesce('"' || t.last_worker_id || '"', 'null'), t.attempts,
-  coalesce(t.started_at_ms / 1000, 'null'), coalesce(t.started_at_ms, 'null'),
-  CASE WHEN t.state GLOB '{"finished_at":*' THEN substr(t.state, 2)
-    WHEN instr(t.state, '"reason"') = 0 THEN '"finished_at":null,"finished_at_ms":null,"exit_code":null,"reason":""}'
-    ELSE ${OTHER_END} END)`;
+  json_quote(t.last_worker_id), t.attempts,
+  coalesce(t.started_at_ms / 1000, 'null'), coalesce(t.started_at_ms, 'null'))`;
 
-/** A task as a page shows it. */
+/** A task as a page shows it, in two parts. */
 export interface ListedRow {
   readonly position: number;
-  readonly task: string;
+  readonly begin: string;
+  readonly state: string;
 }
 
 /** Selects a `ListedRow`. */
-export const LISTED_COLUMNS = `t.position, ${LISTED_TASK} AS task`;
+export const LISTED_COLUMNS = `t.position, ${LISTED_TASK} AS begin, t.state`;
+
+/** A task in a list, as JSON. Only a live one, or one that ended before schema 3, has a state that must be read for it. */
+export function listedTask({ begin, state }: ListedRow): string {
+  const end = state.startsWith('{"finished_at":') ? state : JSON.stringify(endOf(JSON.parse(state)));
+  return begin + end.slice(1);
+}
