@@ -16,8 +16,8 @@ import type { OutputSource } from "./output-source.ts";
 export interface AttemptContext {
   readonly master: MasterLink;
   readonly slots: Slots;
-  /** How many starts the master is being told of. */
-  readonly starts: { underWay: number };
+  /** When the last of them started, on the monotonic clock. */
+  readonly starts: { lastMs: number };
   readonly clock: Clock;
   /** Where an attempt's output is read from. */
   readonly outputOf: (attempt: RuntimeAttempt) => OutputSource;
@@ -37,8 +37,11 @@ export interface OutputFiles {
   readonly maxBytes: number;
 }
 
-/** An attempt that ends within so long and prints nothing may be told of once, not twice; a person sees no difference. */
-const SILENT_MS = 20;
+/**
+ * Of attempts that start within so long of each other, one that ends within so long and prints nothing is told of once,
+ * not twice; a person sees no difference.
+ */
+const SILENT_MS = 50;
 const STOP_AGAIN = { firstMs: 500, mostMs: 10_000 };
 /** Differences over less than this say more of the clock than of the attempt. */
 const SHORTEST_SPAN_MS = 100;
@@ -98,8 +101,7 @@ export class LiveAttempt {
       // it, and its second run would go on where the first one's output ends.
       output.run({
         resume: recovered,
-        // While the master takes another start: many short attempts then cost it one report each, and one alone no delay.
-        silentMs: recovered || this.context.starts.underWay === 0 ? 0 : SILENT_MS,
+        silentMs: recovered ? 0 : this.#silentMs(),
         announce: () => this.#reportStarted(running),
       }),
     ]);
@@ -145,6 +147,15 @@ export class LiveAttempt {
       this.#used = { cpuUsed: Math.max(0, cpuUsed), memoryUsedMib: usage.memoryMib };
     }
     this.#measured = { atMs, cpuSeconds: usage.cpuSeconds };
+  }
+
+  /** In a crowd, where many short attempts then cost the master one report each; one alone is told of at once. */
+  #silentMs(): number {
+    const { starts, clock } = this.context;
+    const nowMs = clock.monotonic();
+    const sinceLastMs = nowMs - starts.lastMs;
+    starts.lastMs = nowMs;
+    return sinceLastMs < SILENT_MS ? SILENT_MS : 0;
   }
 
   #outputOf(running: RuntimeAttempt): OutputShipper {
@@ -206,13 +217,9 @@ export class LiveAttempt {
 
   async #reportStarted(running: RuntimeAttempt): Promise<void> {
     const { ref } = this.order;
-    const { master, starts } = this.context;
-    starts.underWay++;
-    const stale = await master
-      .untilAnswered(`the start of ${attemptKey(ref)}`, (session) =>
-        session.reportStarted(ref, running.startedAtMs),
-      )
-      .finally(() => starts.underWay--);
+    const stale = await this.context.master.untilAnswered(`the start of ${attemptKey(ref)}`, (session) =>
+      session.reportStarted(ref, running.startedAtMs),
+    );
     if (stale) this.stop(this.context.stopGraceMs);
   }
 

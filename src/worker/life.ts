@@ -51,7 +51,7 @@ export class WorkerLife {
       master: this.#link,
       gpuCount: Math.ceil(hello.capacity.gpuMillis / 1000),
       slots: new Slots(OUTPUT_SLOTS),
-      starts: { underWay: 0 },
+      starts: { lastMs: Number.NEGATIVE_INFINITY },
       changed: () => this.#heartbeats.soon(),
     });
   }

@@ -42,7 +42,7 @@ function running(ranMs: number) {
   const live = new LiveAttempt(order, {
     master: new MasterLink({ master: "", dial: () => new Promise(() => {}), clock, log: silentLogger }),
     slots: new Slots(1),
-    starts: { underWay: 0 },
+    starts: { lastMs: Number.NEGATIVE_INFINITY },
     clock,
     outputOf: () => ({ length: async () => 0, read: async () => new Uint8Array(), watch: () => () => {} }),
     maxLogBytes: 1,
