@@ -130,6 +130,12 @@ export function isAlive(pid: number, startTicks: number | undefined): boolean {
   return stat?.alive === true && stat.startTicks === startTicks;
 }
 
+/** Whether it can be the shell around an attempt, and not a process that has its pid and its start (in clock ticks since the
+ * boot) after a restart of the host. */
+export function isLeadingShell(pid: number): boolean {
+  return readStat(pid)?.session === pid && readGone(`/proc/${pid}/cmdline`)?.startsWith("/bin/sh\0") === true;
+}
+
 /** False when there is nobody. Somebody else's process (EPERM) is somebody. */
 export function canSignal(target: number, signal: NodeJS.Signals | 0 = 0): boolean {
   try {

@@ -8,7 +8,15 @@ import { attemptKey } from "../model/ids.ts";
 import { endedAttempt } from "./ended.ts";
 import { hostEnvironment, processEnvironment } from "./environment.ts";
 import { AttemptFolder, type Listed, listAttempts, openAttempts, type ShellWords } from "./folder.ts";
-import { canSignal, HAS_PROC, isAlive, leadersByKey, ownMemoryMib, ProcessTable } from "./proc.ts";
+import {
+  canSignal,
+  HAS_PROC,
+  isAlive,
+  isLeadingShell,
+  leadersByKey,
+  ownMemoryMib,
+  ProcessTable,
+} from "./proc.ts";
 import { type Leader, ProcessAttempt } from "./process-attempt.ts";
 import type { AttemptOrder, Runtime, RuntimeAttempt } from "./runtime.ts";
 import { Spares } from "./spares.ts";
@@ -106,7 +114,8 @@ class ProcessRuntime implements Runtime {
     if (exit !== undefined) return endedAttempt(order, folder, exit, () => folder.remove());
     // A worker that died right after an order leaves it in the pipe: that shell begins, or ends, within a moment.
     const deadline = performance.now() + LATE_START_MS;
-    const mayBegin = () => shell !== undefined && isAlive(shell.pid, shell.startTicks);
+    const mayBegin = () =>
+      shell !== undefined && isAlive(shell.pid, shell.startTicks) && isLeadingShell(shell.pid);
     while (folder.readShellWords() === undefined && mayBegin() && performance.now() < deadline) {
       await sleep(LATE_START_LOOK_MS);
     }

@@ -1,6 +1,15 @@
 // The shells that run one attempt after the other.
 import { afterEach, beforeEach, expect, test } from "bun:test";
-import { existsSync, mkdtempSync, readdirSync, readlinkSync, rmSync, symlinkSync } from "node:fs";
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  readlinkSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { hostEnvironment, processEnvironment } from "../../src/runtime/environment.ts";
@@ -222,6 +231,30 @@ test("an order that nobody can begin any more after the worker's end is no attem
   const found = await (await bench.open()).recover();
   expect(found.map((one) => one.order.ref.taskId)).not.toContain(order.ref.taskId);
   expect(bench.folders().join()).not.toContain(order.ref.taskId);
+});
+
+test("a process that only has the pid and the start of a shell of the last life is none of the attempt", async () => {
+  const shell = await idleShell();
+  process.kill(shell, "SIGSTOP");
+  const order = bench.order("echo not here");
+  const script = join(dirname((await runtime.start(order)).outputPath), "order.sh");
+  await runtime.close();
+  const other = Bun.spawn(["sleep", "1000"], { detached: true });
+  const startOf = (pid: number) => readFileSync(`/proc/${pid}/stat`, "utf8").split(" ")[21];
+  const text = readFileSync(script, "utf8");
+  writeFileSync(
+    script,
+    text.replace(
+      `"pid":${shell},"startTicks":${startOf(shell)}`,
+      `"pid":${other.pid},"startTicks":${startOf(other.pid)}`,
+    ),
+  );
+  process.kill(shell, "SIGKILL");
+  expect(readFileSync(script, "utf8")).not.toBe(text);
+  const found = await (await bench.open()).recover();
+  expect(found.map((one) => one.order.ref.taskId)).not.toContain(order.ref.taskId);
+  expect(other.killed).toBe(false);
+  other.kill();
 });
 
 test("shells end with the runtime: the idle at once, the others after their attempt", async () => {
