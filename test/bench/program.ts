@@ -100,12 +100,27 @@ async function* linesOf(stream: ReadableStream<Uint8Array>): AsyncGenerator<stri
   }
 }
 
-/** CPU time of all threads of a process so far, in milliseconds, to the nanosecond: `/proc/<pid>/task/TID/schedstat`. */
-export function cpuMs(pid: number): number {
-  const nanoseconds = readdirSync(`/proc/${pid}/task`).map((thread) =>
-    Number(readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8").split(" ")[0]),
-  );
-  return nanoseconds.reduce((sum, one) => sum + one, 0) / 1e6;
+/**
+ * Watches a process' CPU time from now on. The answer is in milliseconds, to the nanosecond, over all its threads; what a
+ * thread has used that ended meanwhile is not in it, which is next to nothing when it ended for want of work.
+ */
+export function watchCpu(pid: number): () => number {
+  const before = cpuOfThreads(pid);
+  return () => {
+    let nanoseconds = 0;
+    for (const [thread, used] of cpuOfThreads(pid)) nanoseconds += used - (before.get(thread) ?? 0);
+    return nanoseconds / 1e6;
+  };
+}
+
+/** Nanoseconds by thread: the first figure of `/proc/<pid>/task/TID/schedstat`. */
+function cpuOfThreads(pid: number): Map<string, number> {
+  const used = new Map<string, number>();
+  for (const thread of readdirSync(`/proc/${pid}/task`)) {
+    const text = readFileSync(`/proc/${pid}/task/${thread}/schedstat`, "utf8");
+    used.set(thread, Number(text.split(" ")[0]));
+  }
+  return used;
 }
 
 /** Resident memory of a process, in MiB. */

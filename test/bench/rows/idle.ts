@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { type BenchGroup, type BenchRow, type BenchSettings, interleave, pick, single } from "../harness.ts";
 import type { ParkResult, ParkSettings } from "../load/park.ts";
 import { BenchMaster, masterArgs } from "../master.ts";
-import { cpuMs, Program, residentMib } from "../program.ts";
+import { Program, residentMib, watchCpu } from "../program.ts";
 
 const WORKERS = 10;
 const PARKED = { quick: 1000, full: 5000 } as const;
@@ -78,9 +78,9 @@ async function park(settings: BenchSettings) {
     try {
       // Until the openings are digested and every worker has sent a heartbeat.
       await Bun.sleep(settings.quick ? 1000 : 6000);
-      const before = cpuMs(pid);
+      const used = watchCpu(pid);
       await Bun.sleep(forMs);
-      const cpu = ((cpuMs(pid) - before) * 100) / forMs;
+      const cpu = (used() * 100) / forMs;
       const { refused, sent } = await load.go<ParkResult>();
       if (refused > 0) throw new Error(`${refused} of ${sent} heartbeats were refused`);
       return { cpu, memory: residentMib(pid) };
@@ -120,13 +120,13 @@ async function idleCost(settings: BenchSettings) {
     const ids = Array.from({ length: WORKERS }, (_, index) => `worker-${index}`);
     const pids: number[] = [];
     for (const id of ids) pids.push(await master.startWorker(id));
-    // A worker that has just started is still being compiled, which is no part of being idle.
-    await Bun.sleep(settings.quick ? 2000 : 6000);
+    // What runs twice a second is still being compiled for a while after the start, which is no part of being idle.
+    await Bun.sleep(settings.quick ? 2000 : 30_000);
     const cost = async () => {
       const processes = [...pids, master.pid, still.pid];
-      const before = processes.map(cpuMs);
+      const watches = processes.map(watchCpu);
       await Bun.sleep(forMs);
-      const shares = processes.map((pid, index) => ((cpuMs(pid) - (before[index] ?? 0)) * 100) / forMs);
+      const shares = watches.map((used) => (used() * 100) / forMs);
       return { shares, memories: processes.map(residentMib) };
     };
     const runs: Awaited<ReturnType<typeof cost>>[] = [];

@@ -3,7 +3,7 @@ import { telemetryText } from "../data.ts";
 import { type BenchGroup, type BenchRow, type BenchSettings, interleave, single } from "../harness.ts";
 import type { PushResult, PushSettings } from "../load/push.ts";
 import { BenchMaster } from "../master.ts";
-import { cpuMs, Program, residentMib, runLoad } from "../program.ts";
+import { Program, residentMib, runLoad, watchCpu } from "../program.ts";
 
 /** Wide enough that no two heartbeats are merged into one message. */
 const FAN_OUT = { perSecond: 40, viewers: 1000 } as const;
@@ -65,9 +65,9 @@ async function fanOut(settings: BenchSettings) {
     const push = { ...target, perSecond, random: false, forMs, match: "order" } satisfies PushSettings;
     const load = await Program.start<object>("load/push.ts", push);
     try {
-      const before = cpuMs(pid);
+      const cpu = watchCpu(pid);
       const [{ messages }] = await Promise.all([load.go<PushResult>(), also()]);
-      return { messages, cpu: cpuMs(pid) - before };
+      return { messages, cpu: cpu() };
     } finally {
       await load.stop();
     }
@@ -80,7 +80,7 @@ async function fanOut(settings: BenchSettings) {
   const bare = { grpcPort: 0, url: floor.ready.url, workers: 0 };
   try {
     return await interleave(
-      settings.quick ? 1 : 3,
+      settings.quick ? 1 : 5,
       async () => {
         // Heartbeats cost what they cost with nobody there to see them, too; row 2 is about that.
         const alone = await measure(master.pid, { ...ours, viewers: 0 });
