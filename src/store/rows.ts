@@ -1,10 +1,10 @@
 import type { ClusterEvent, EventType } from "../model/event.ts";
 import type { TaskId, WorkerId } from "../model/ids.ts";
 import type { Attempt, AttemptEnd, Task, TaskStatus } from "../model/task.ts";
-import { type SpecTexts, specOf, stateOf } from "./task-json.ts";
+import { type Mutable, SPEC_COLUMNS, type SpecRow, specOf, stateOf } from "./task-json.ts";
 
 /** A row of `tasks` (as `t`) with its spec (`s`), in the words of the schema. */
-export interface TaskRow extends SpecTexts {
+export interface TaskRow extends SpecRow {
   readonly position: number;
   readonly id: TaskId;
   readonly status: TaskStatus;
@@ -18,8 +18,8 @@ export interface TaskRow extends SpecTexts {
 }
 
 /** Selects a `TaskRow`. */
-export const TASK_COLUMNS =
-  "t.position, t.id, t.status, t.last_worker_id, t.created_at_ms, t.attempts, t.failures, t.losses, t.started_at_ms, t.state, s.listed, s.spec";
+export const TASK_COLUMNS = `t.position, t.id, t.status, t.last_worker_id, t.created_at_ms, t.attempts, t.failures, t.losses,
+  t.started_at_ms, t.state, ${SPEC_COLUMNS}`;
 
 /**
  * The limit of a SELECT. SQLite looks at the value of a bare `?` there as it plans, and therefore plans anew whenever a
@@ -72,7 +72,7 @@ export interface OverRow extends FormerTask {
 // Absent fields stay absent: what is read equals what was written, key by key.
 
 export function taskOf(row: TaskRow): Task {
-  return {
+  const task: Mutable<Task> = {
     id: row.id,
     order: row.position,
     spec: specOf(row),
@@ -81,9 +81,10 @@ export function taskOf(row: TaskRow): Task {
     attempts: row.attempts,
     failures: row.failures,
     losses: row.losses,
-    ...(row.started_at_ms === null ? {} : { startedAtMs: row.started_at_ms }),
-    ...(row.last_worker_id === null ? {} : { lastWorkerId: row.last_worker_id }),
   };
+  if (row.started_at_ms !== null) task.startedAtMs = row.started_at_ms;
+  if (row.last_worker_id !== null) task.lastWorkerId = row.last_worker_id;
+  return task;
 }
 
 export function attemptOf(row: AttemptRow): Attempt {

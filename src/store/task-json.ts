@@ -59,13 +59,23 @@ export function specTexts(spec: TaskSpec): SpecTexts & { readonly listed: string
   return { listed: text.slice(1, rest), spec: `{${text.slice(rest + 1)}` };
 }
 
+/** A spec as it is read: its texts put together by SQLite, which does it faster. */
+export interface SpecRow {
+  /** 1 when it is in the words of the model, of a version before schema 3. */
+  readonly is_former: 0 | 1;
+  readonly spec: string;
+}
+
+/** Selects a `SpecRow` from `specs` (as `s`). */
+export const SPEC_COLUMNS =
+  "s.listed IS NULL AS is_former, coalesce('{' || s.listed || ',' || substr(s.spec, 2), s.spec) AS spec";
+
 /** Absent fields stay absent: what is read equals what was written, key by key. */
-export function specOf({ listed, spec }: SpecTexts): TaskSpec {
-  if (listed === null) return JSON.parse(spec);
-  const json: SpecJson = JSON.parse(`{${listed},${spec.slice(1)}`);
-  return {
-    ...(json.docker_image === "" ? {} : { image: json.docker_image }),
-    ...(json.command === "" ? {} : { command: json.command }),
+export function specOf(row: SpecRow): TaskSpec {
+  if (row.is_former === 1) return JSON.parse(row.spec);
+  const json: SpecJson = JSON.parse(row.spec);
+  const { docker_image: image, command, required_worker_id: workerId } = json;
+  const spec: Mutable<TaskSpec> = {
     resources: {
       cpuMillis: millisOf(json.cpu_required),
       memoryMib: json.memory_required,
@@ -80,10 +90,16 @@ export function specOf({ listed, spec }: SpecTexts): TaskSpec {
     priority: json.priority,
     maxRetries: json.max_retries,
     timeoutSeconds: json.timeout_seconds,
-    ...(json.required_worker_id === undefined ? {} : { workerId: json.required_worker_id }),
     labels: json.labels,
   };
+  // Not spread in: a master reads each of a hundred thousand at its start.
+  if (image !== "") spec.image = image;
+  if (command !== "") spec.command = command;
+  if (workerId !== undefined) spec.workerId = workerId;
+  return spec;
 }
+
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Exact: thousandths are whole, and none is so large that another one is as near. */
 function millisOf(units: number): number {

@@ -9,7 +9,7 @@ import type { Sample } from "../../src/model/worker.ts";
 import type { TaskRow } from "../../src/store/rows.ts";
 import { openSqliteStore } from "../../src/store/sqlite.ts";
 import type { Store } from "../../src/store/store.ts";
-import { specTexts } from "../../src/store/task-json.ts";
+import { type SpecTexts, specTexts } from "../../src/store/task-json.ts";
 import { telemetryTo } from "../../src/wire/telemetry-json.ts";
 import { batch, idOf, plainSpec, queuedTask, submitted } from "../contract/samples.ts";
 import type { BenchSettings } from "./harness.ts";
@@ -168,10 +168,8 @@ export class BareDatabase {
 /** What a page shows of a task, as it is stored. */
 const PAGE_COLUMNS = `t.position, t.id, t.status, t.last_worker_id, t.created_at_ms, t.attempts, t.started_at_ms, t.state,
   s.listed`;
-type PageRow = Pick<
-  TaskRow,
-  "position" | "id" | "status" | "created_at_ms" | "attempts" | "state" | "listed"
->;
+type PageRow = Pick<TaskRow, "position" | "id" | "status" | "created_at_ms" | "attempts" | "state"> &
+  Pick<SpecTexts, "listed">;
 
 /** The bare SQL of a page: the 101 newest rows before a position that fit `where` (`… AND`, or nothing). */
 export function pageStatement(database: Database, where: string): Statement<PageRow, [number]> {
