@@ -63,11 +63,9 @@ export class Session {
   echoed(nonce: bigint): void {
     // Not only the last one: on a slow way there is always another that has not come back yet.
     this.#unechoed = this.#unechoed.filter((ping) => ping.nonce > nonce);
-    // The next ping goes out with the answer: both sides are awake, and wake once where they would wake twice.
-    this.#pingAfter(this.hello.heartbeatIntervalMs / 2);
   }
 
-  /** Pings when no heartbeat was an occasion for it. @returns why the session counts as dead, undefined while it does not. */
+  /** Pings when it is time to. @returns why the session counts as dead, undefined while it does not. */
   check(): string | undefined {
     const nowMs = this.monotonicMs();
     const silentMs = nowMs - this.#heardAtMs;
@@ -76,18 +74,13 @@ export class Session {
     if (oldest !== undefined && nowMs - oldest.sentAtMs > this.timeoutMs) {
       return `heartbeats arrive, but commands have not reached it for ${Math.round(this.timeoutMs / 1000)} s`;
     }
-    this.#pingAfter(this.hello.heartbeatIntervalMs);
+    if (nowMs - this.#pingedAtMs >= this.hello.heartbeatIntervalMs) {
+      this.#pingedAtMs = nowMs;
+      this.#nonce += 1n;
+      this.#unechoed.push({ nonce: this.#nonce, sentAtMs: nowMs });
+      this.#push({ kind: "ping", nonce: this.#nonce });
+    }
     return undefined;
-  }
-
-  /** Pings if the last one was so long ago. */
-  #pingAfter(ms: number): void {
-    const nowMs = this.monotonicMs();
-    if (nowMs - this.#pingedAtMs < ms) return;
-    this.#pingedAtMs = nowMs;
-    this.#nonce += 1n;
-    this.#unechoed.push({ nonce: this.#nonce, sentAtMs: nowMs });
-    this.#push({ kind: "ping", nonce: this.#nonce });
   }
 
   /** Ends the command stream once what waits in it was taken. */

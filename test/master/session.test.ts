@@ -39,19 +39,3 @@ test("a worker that stops echoing is taken for deaf, whatever it echoed before",
   session.heard();
   expect(session.check()).toContain("commands have not reached it");
 });
-
-test("each heartbeat brings the next ping with it, an extra one none, and without heartbeats there are pings, too", async () => {
-  const { time, session, sent } = open();
-  const at = async (ms: number, act: () => void) => {
-    time.ms = ms;
-    act();
-    // The command stream hands on in microtasks.
-    for (let turn = 0; turn < 5; turn++) await Promise.resolve();
-    return sent.length;
-  };
-  expect(await at(0, () => session.check())).toBe(1);
-  expect(await at(4990, () => session.echoed(1n))).toBe(2);
-  expect(await at(5000, () => session.check())).toBe(2);
-  expect(await at(5300, () => session.echoed(2n))).toBe(2);
-  expect(await at(9990, () => session.check())).toBe(3);
-});
