@@ -95,7 +95,14 @@ class ProcessRuntime implements Runtime {
 
   async recover(): Promise<readonly RuntimeAttempt[]> {
     const leaders = leadersByKey();
-    const found = listAttempts(this.#attemptsPath, "process").map((listed) => this.#recover(listed, leaders));
+    const listed = listAttempts(this.#attemptsPath, "process");
+    const hasEnded = ({ folder }: Listed) => folder.readShellWords()?.end !== undefined;
+    // A shell goes on to the next attempt while the end of the one before waits to be taken.
+    const atWork = new Set(listed.filter((one) => !hasEnded(one)).map(({ shell }) => shell?.pid));
+    const found = listed.map((one) => {
+      const { shell, ...past } = one;
+      return this.#recover(hasEnded(one) && atWork.has(shell?.pid) ? past : one, leaders);
+    });
     return (await Promise.all(found)).filter((attempt) => attempt !== undefined);
   }
 

@@ -214,6 +214,21 @@ test("an order that is read only after the worker's end is found again, and runs
   expect(attempt && readOutput(attempt)).toBe(`${shell}\n`);
 });
 
+test("recovery leaves alone what a shell runs by now, though the end of the attempt before was not taken yet", async () => {
+  const shell = await idleShell();
+  const order = bench.order("echo $PPID; while [ ! -e go ]; do sleep 0.01; done; exit 3");
+  await untilPrinted(await runtime.start(order), `${shell}\n`);
+  await runtime.close();
+  const found = await (await bench.open()).recover();
+  const isNext = (one: RuntimeAttempt) => one.order.ref.taskId === order.ref.taskId;
+  // By then recovery has looked for what it has left, and would have ended it.
+  for (const one of found) if (!isNext(one)) expect(await one.wait()).toMatchObject({ exitCode: 0 });
+  const attempt = found.find(isNext);
+  if (attempt === undefined) throw new Error("the attempt was not found");
+  writeFileSync(join(dirname(attempt.outputPath), "work", "go"), "");
+  expect(await attempt.wait()).toMatchObject({ exitCode: 3 });
+});
+
 test("an order that nobody can begin any more after the worker's end is no attempt", async () => {
   const shell = await idleShell();
   for (const attempt of await (await bench.open()).recover()) await attempt.release();
