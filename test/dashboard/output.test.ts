@@ -1,5 +1,8 @@
 // The output of a task on its page: a lot of it, its colours, and finding something in it.
 import { afterAll, beforeAll, expect, setDefaultTimeout, test } from "bun:test";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { Cluster } from "../support/cluster.ts";
 import { waitFor } from "../support/wait.ts";
@@ -12,8 +15,10 @@ let browser: Browser;
 let cluster: Cluster;
 let tab: Tab;
 let page: Page;
+let folder: string;
 beforeAll(async () => {
   if (path === undefined) return;
+  folder = mkdtempSync(join(tmpdir(), "cloudai-output-"));
   browser = await openBrowser(path);
   cluster = await Cluster.start({ "worker-1": { args: ["--max-log-mib", "200"] } });
   tab = await openTab(browser);
@@ -22,6 +27,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await browser?.close();
   await cluster?.stop();
+  if (path !== undefined) rmSync(folder, { recursive: true });
 });
 
 const open = (id: string) => page.goto(`${cluster.api.url}/#/tasks/${id}`);
@@ -29,8 +35,10 @@ const tally = (text: string) => page.locator(".logs .tally", { hasText: text });
 const lines = () => page.locator(".log-line");
 
 test.skipIf(path === undefined)("100 MB stream by without a stutter, and only the end is kept", async () => {
-  // 1,000,000 lines of 105 bytes.
-  const command = `yes "$(printf 'line %095d' 7)" | head -n 1000000; echo the end`;
+  // 999,999 lines of 105 bytes between two others, once somebody watches.
+  const gate = join(folder, "go");
+  const command = `echo the beginning; until [ -e ${gate} ]; do sleep 0.02; done
+    yes "$(printf 'line %095d' 7)" | head -n 999999; echo the end`;
   const id = await cluster.api.submit({ command, name: "much" });
   await open(id);
   await tally("live").waitFor();
@@ -45,6 +53,7 @@ test.skipIf(path === undefined)("100 MB stream by without a stutter, and only th
     };
     requestAnimationFrame(frame);
   })`);
+  writeFileSync(gate, "");
   await tally("1,000,001 lines").waitFor({ timeout: 90_000 });
   await lines().filter({ hasText: "the end" }).waitFor();
   console.log(`100 MB of output, live: the longest frame took ${(await longest).toFixed(0)} ms`);
