@@ -15,7 +15,7 @@ import {
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { Code, ConnectError } from "@connectrpc/connect";
 import type { Http2SessionManager } from "@connectrpc/connect-node";
-import { framed, MessageReader } from "./grpc-message.ts";
+import { CONTENT_TYPE, framed, MessageReader, pathOf } from "./grpc-message.ts";
 
 /** A field of bytes that goes out as it is: in a message, it would be copied several times. */
 export interface LargeField {
@@ -33,7 +33,7 @@ export interface CallOptions {
 type Method = DescMethodUnary | DescMethodServerStreaming;
 type Connection = Pick<Http2SessionManager, "request" | "notifyResponseByteRead">;
 
-const HEADERS = { "content-type": "application/grpc+proto", te: "trailers" } as const;
+const HEADERS = { "content-type": CONTENT_TYPE, te: "trailers" } as const;
 /** The largest message that is taken of a server. */
 const MOST_BYTES = 4 * 1024 * 1024;
 
@@ -87,8 +87,7 @@ export class PlainGrpcClient {
   }
 
   #request(method: Method, headers: Record<string, string> = {}): Promise<ClientHttp2Stream> {
-    const path = `/${method.parent.typeName}/${method.name}`;
-    return this.connection.request("POST", path, { ...HEADERS, ...headers }, {});
+    return this.connection.request("POST", pathOf(method), { ...HEADERS, ...headers }, {});
   }
 }
 

@@ -1,9 +1,16 @@
 // How gRPC puts messages on an HTTP/2 stream: a byte of flags, the length in four bytes, and the message itself
 // (the Length-Prefixed-Message of grpc/doc/PROTOCOL-HTTP2.md).
+import type { DescMethod } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
 
+export const CONTENT_TYPE = "application/grpc+proto";
 const PREFIX_BYTES = 5;
 const COMPRESSED = 1;
+
+/** Where a method is called: `/package.Service/Method`. */
+export function pathOf(method: DescMethod): string {
+  return `/${method.parent.typeName}/${method.name}`;
+}
 
 /** A message of `length` bytes as it travels, or its beginning when `parts` are not all of it. */
 export function framed(length: number, ...parts: readonly Uint8Array[]): Buffer {
@@ -32,8 +39,9 @@ export class MessageBuffers {
   /** Nobody may use it any more. */
   giveBack(message: Uint8Array): void {
     const { buffer } = message;
-    const isWorthIt = buffer.byteLength >= LARGE_BYTES && buffer.byteLength <= MOST_KEPT_BYTES;
-    if (isWorthIt && this.#kept.length < MOST_KEPT) this.#kept.push(Buffer.from(buffer));
+    // A small one may be a part of memory that others have parts of, too.
+    if (message.length < LARGE_BYTES || buffer.byteLength > MOST_KEPT_BYTES) return;
+    if (this.#kept.length < MOST_KEPT) this.#kept.push(Buffer.from(buffer));
   }
 }
 

@@ -13,7 +13,7 @@ import {
   toBinary,
 } from "@bufbuild/protobuf";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { framed, MessageBuffers, MessageReader } from "./grpc-message.ts";
+import { CONTENT_TYPE, framed, MessageBuffers, MessageReader, pathOf } from "./grpc-message.ts";
 
 /** A method as it is served: a request's bytes in, answers out to the caller. */
 export interface PlainCall {
@@ -29,7 +29,6 @@ export interface PlainGrpcOptions {
   readonly mostBytes: number;
 }
 
-const CONTENT_TYPE = "application/grpc+proto";
 const ANSWER = { ":status": 200, "content-type": CONTENT_TYPE } as const;
 
 /** One message each way. Bytes in the request are lent until `work` has answered. */
@@ -158,10 +157,6 @@ export class Caller {
     this.stream.on("wantTrailers", () => this.stream.sendTrailers(status));
     this.stream.end(last);
   }
-}
-
-function pathOf(method: DescMethodUnary | DescMethodServerStreaming): string {
-  return `/${method.parent.typeName}/${method.name}`;
 }
 
 function isPlain(headers: IncomingHttpHeaders): boolean {

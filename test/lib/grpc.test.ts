@@ -101,6 +101,10 @@ describe("messages", () => {
     expect(third.buffer).toBe(first.buffer);
     expect(third).toHaveLength(90_000);
     expect(buffers.lend(90_000).buffer).not.toBe(first.buffer);
+    // A small message in a large piece of memory: others may have parts of that.
+    const shared = Buffer.alloc(100_000);
+    buffers.giveBack(shared.subarray(0, 10));
+    expect(buffers.lend(90_000).buffer).not.toBe(shared.buffer);
   });
 });
 
